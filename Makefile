@@ -1,0 +1,64 @@
+# make demo       install into .venv and run the main job: posterior, report and figures in ./bayescg-demo
+# make test       install the test extra into .venv and run every check and every test (two cores, minutes)
+# make check      format, lint, types and layers only
+# make calibrate  slow statistical calibration of intervals and samplers
+# make benchmark  one script per claim; prints machine, versions and ratios
+# make clean      remove .venv and caches
+#
+# PYTHON=... picks another interpreter (3.11 or newer).
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := test
+.PHONY: demo test check calibrate benchmark clean
+
+# a shim of a version manager may exist without working, so each candidate is run once
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3; do \
+	$$name -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$name && break; done)
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+INSTALLED_TEST := .venv/installed-test
+WORKERS ?= 2
+
+# one line for each package instead of silence; pip's errors pass through
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+PIP_LINES := { grep --line-buffered -E '^(Collecting|Building|Installing)' || true; }
+
+demo: $(INSTALLED)
+	$(BIN)/bayescg demo
+
+# one file goes to one worker: what a file compiles, it compiles once
+test: check
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10
+
+check: $(INSTALLED_TEST)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+
+calibrate: $(INSTALLED_TEST)
+	$(BIN)/python -m pytest -m calibration -n $(WORKERS) --dist loadfile --durations 10
+
+benchmark: $(INSTALLED_TEST)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(if $(PYTHON),,echo 'bayescg needs Python 3.11 or newer: install it, or name it with make PYTHON=...' >&2; exit 1)
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo '$(PYTHON) is older than 3.11: name a newer one with make PYTHON=...' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing bayescg into .venv (minutes on a fresh machine)'
+	$(PIP_INSTALL) -e . | $(PIP_LINES)
+	@touch $@
+
+$(INSTALLED_TEST): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing bayescg and its test extra into .venv (minutes on a fresh machine)'
+	$(PIP_INSTALL) -e '.[test]' | $(PIP_LINES)
+	@touch $(INSTALLED) $@

@@ -1,0 +1,102 @@
+"""What a potential is evaluated on: one frame of beads, its neighbours, and what never changes."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from bayescg._typing import Array, Float, Int
+
+
+class Topology(eqx.Module):
+    """What does not change from frame to frame.
+
+    Attributes:
+        types: index into `type_names` of every bead.
+        masses: amu.
+        molecules: index of the molecule every bead belongs to.
+        bonds: pairs of bonded beads.
+        type_names: name of every bead type, in order of first appearance.
+    """
+
+    types: Int[Array, " bead"]
+    masses: Float[Array, " bead"]
+    molecules: Int[Array, " bead"]
+    bonds: Int[Array, "bond 2"]
+    type_names: tuple[str, ...] = eqx.field(static=True)
+
+
+class Configuration(eqx.Module):
+    """One frame of beads with its neighbours.
+
+    Attributes:
+        positions: nm.
+        box: edge lengths of the periodic orthorhombic cell, nm; None for an open system.
+        neighbors: for every bead the beads within the cutoff (each pair stands twice), padded
+            with the number of beads.
+        topology: types, masses, bonds.
+    """
+
+    positions: Float[Array, "bead dim"]
+    box: Float[Array, " dim"] | None
+    neighbors: Int[Array, "bead neighbor"]
+    topology: Topology
+
+
+class Support(eqx.Module):
+    """What a potential may know of the data before its coefficients are allocated.
+
+    Attributes:
+        type_names: name of every bead type.
+        shortest: smallest sampled distance of every pair of types, nm, in the order of `type_pairs`.
+    """
+
+    type_names: tuple[str, ...] = eqx.field(static=True)
+    shortest: tuple[float, ...] = eqx.field(static=True)
+
+
+def type_pairs(count: int) -> tuple[tuple[int, int], ...]:
+    """Every unordered pair of `count` bead types, (0, 0), (0, 1), ..., (1, 1), ...
+
+    Example:
+        >>> type_pairs(2)
+        ((0, 0), (0, 1), (1, 1))
+    """
+    return tuple((i, j) for i in range(count) for j in range(i, count))
+
+
+def type_pair_index(first: Int[Array, "..."], second: Int[Array, "..."], count: int) -> Int[Array, "..."]:
+    """Place of a pair of types in `type_pairs(count)`, whatever their order.
+
+    Example:
+        >>> int(type_pair_index(jnp.array(1), jnp.array(0), 2))
+        1
+    """
+    low, high = jnp.minimum(first, second), jnp.maximum(first, second)
+    return low * count - low * (low - 1) // 2 + high - low
+
+
+def minimum_image(
+    displacement: Float[Array, "*shape dim"], box: Float[Array, " dim"] | None
+) -> Float[Array, "*shape dim"]:
+    """The shortest periodic image of a displacement, nm.
+
+    Example:
+        >>> minimum_image(jnp.array([1.5, 0.25, -1.25]), jnp.array([2.0, 2.0, 2.0])).tolist()
+        [-0.5, 0.25, 0.75]
+    """
+    return displacement if box is None else displacement - box * jnp.round(displacement / box)
+
+
+def neighbor_distances(
+    configuration: Configuration,
+) -> tuple[Float[Array, "bead neighbor"], Any]:
+    """Distances to all neighbours, nm, and a mask that is False for padding (distance 1 there)."""
+    positions, neighbors = configuration.positions, configuration.neighbors
+    count = positions.shape[0]
+    present = neighbors < count
+    displacement = minimum_image(
+        positions[jnp.minimum(neighbors, count - 1)] - positions[:, None], configuration.box
+    )
+    squared = jnp.sum(displacement**2, axis=-1)
+    return jnp.sqrt(jnp.where(present, squared, 1.0)), present

@@ -1,0 +1,24 @@
+"""From files to beads: reading trajectories, mapping atoms to beads, the schema they keep to."""
+
+from bayescg.data import mapping, synthetic
+from bayescg.data.bundled import water
+from bayescg.data.dataset import site_dimension, state_points, topology, validate
+from bayescg.data.kinetic import kinetic_temperature
+from bayescg.data.storage import read, to_file
+from bayescg.data.trajectory import read_trajectory
+from bayescg.data.unit_systems import UnitSystem
+
+__all__ = [
+    "UnitSystem",
+    "kinetic_temperature",
+    "mapping",
+    "read",
+    "read_trajectory",
+    "site_dimension",
+    "state_points",
+    "synthetic",
+    "to_file",
+    "topology",
+    "validate",
+    "water",
+]

@@ -1,0 +1,39 @@
+"""The trajectory that ships with the package."""
+
+from importlib.resources import as_file, files
+
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import require, whole
+from bayescg.data.storage import read
+
+
+def water(frames: int | None = None) -> xr.Dataset:
+    """Centers of mass of 510 rigid SPC/E waters at 300 K, with forces.
+
+    151 frames, 2 ps apart, in a box of 2.48 nm; bayescg/data/files/README.md says how they were made.
+
+    Args:
+        frames: how many, evenly from the first to the last; None for all 151.
+
+    Returns:
+        Dataset of beads.
+
+    Raises:
+        BayescgError: more frames are asked for than there are.
+
+    Example:
+        >>> dict(water(frames=3).sizes)
+        {'frame': 3, 'bead': 510, 'dim': 3}
+    """
+    with as_file(files("bayescg.data") / "files" / "water_spce_300K.nc") as path:
+        beads = read(path)
+    if frames is None:
+        return beads
+    count = beads.sizes["frame"]
+    require(
+        whole("frames", frames) <= count,
+        f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
+    )
+    return beads.isel(frame=np.linspace(0, count - 1, frames).round().astype(int))

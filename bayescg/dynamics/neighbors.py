@@ -1,0 +1,130 @@
+"""Neighbour lists inside jit: a padded matrix of all beads within reach, and when it stops being valid.
+
+A list made with reach = cutoff + skin holds every pair within the cutoff as long as no bead has moved
+by more than skin/2 since. One bead after another is compared with all and appended to the rows of
+those it is near to: O(N^2) tests, O(N) memory, and no sort or prefix sum (both several times slower
+at N = 500 on a CPU).
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescg._typing import Array, Float, Int, NumpyArray
+from bayescg.interfaces import Topology, type_pair_index
+
+LANES = 16
+"""Capacities are multiples of this: whole vector registers of float32."""
+
+
+class Neighbors(eqx.Module):
+    """Who is near whom.
+
+    Attributes:
+        indices: for every bead the beads within reach, ascending, padded with the number of beads.
+        pairs: index of the pair of types; zero where there is one type.
+        origin: positions the list was made at, nm.
+        widest: neighbours of the bead that has most; beyond the width of `indices` the list is incomplete.
+    """
+
+    indices: Int[Array, "bead neighbor"]
+    pairs: Int[Array, "bead neighbor"]
+    origin: Float[Array, "bead dim"]
+    widest: Int[Array, ""]
+
+
+def find_neighbors(
+    positions: Float[Array, "bead dim"],
+    *,
+    box: Float[Array, " dim"] | None,
+    topology: Topology,
+    reach: float,
+    capacity: int,
+) -> Neighbors:
+    """Every bead's neighbours within `reach`.
+
+    Args:
+        positions: nm.
+        box: edge lengths, nm; None for an open system.
+        topology: bead types.
+        reach: cutoff plus skin, nm.
+        capacity: width of the matrix.
+
+    Returns:
+        A list that is complete where `widest` is at most `capacity`.
+
+    Example:
+        >>> topology = Topology(jnp.zeros(3, int), jnp.ones(3), jnp.arange(3), jnp.zeros((0, 2), int), ("A",))
+        >>> line = jnp.array([[0.0], [0.1], [0.9]])
+        >>> find_neighbors(line, box=None, topology=topology, reach=0.3, capacity=2).indices.tolist()
+        [[1, 3], [0, 3], [3, 3]]
+    """
+    beads = positions.shape[0]
+    rows = jnp.arange(beads, dtype=jnp.int32)
+
+    def append(bead: Array, lists: tuple[Array, Array]) -> tuple[Array, Array]:
+        indices, counts = lists
+        near = (squared_distance(positions, positions[bead], box) < reach**2) & (rows != bead)
+        # written whether near or not; the count goes on only where near, so the next one overwrites
+        place = jnp.minimum(counts, capacity)
+        indices = indices.at[rows, place].set(bead, mode="promise_in_bounds", unique_indices=True)
+        return indices, counts + near
+
+    # one column more than asked for takes what does not fit
+    lists = jnp.zeros((beads, capacity + 1), jnp.int32), jnp.zeros(beads, jnp.int32)
+    indices, counts = jax.lax.fori_loop(0, beads, append, lists)
+    indices = jnp.where(jnp.arange(capacity) < counts[:, None], indices[:, :capacity], beads)
+    return Neighbors(indices, _pairs(indices, topology), positions, jnp.max(counts, initial=0))
+
+
+def squared_distance(
+    positions: Float[Array, "bead dim"], point: Float[Array, "*shape dim"], box: Float[Array, " dim"] | None
+) -> Float[Array, " bead"]:
+    """Squared length of the shortest displacement, nm^2, one component after another.
+
+    Example:
+        >>> line = jnp.array([[0.0], [1.75]])
+        >>> squared_distance(line, jnp.zeros(1), jnp.full(1, 2.0)).tolist()
+        [0.0, 0.0625]
+    """
+    total = jnp.zeros(positions.shape[0], positions.dtype)
+    for axis in range(positions.shape[1]):
+        step = positions[:, axis] - point[..., axis]
+        if box is not None:
+            step -= box[axis] * jnp.round(step / box[axis])
+        total += step * step
+    return total
+
+
+def roomy_capacity(widest: int, beads: int, *, margin: float = 1.15) -> int:
+    """Width of a neighbour matrix with room for density fluctuations.
+
+    Args:
+        widest: neighbours of the bead that has most.
+        beads: number of beads.
+        margin: room, as a factor.
+
+    Example:
+        >>> roomy_capacity(140, 510)
+        176
+    """
+    wanted = int(np.ceil((widest * margin + 4) / LANES)) * LANES
+    return max(1, min(wanted, beads - 1))
+
+
+def empty_neighbors(positions: NumpyArray | Array, capacity: int) -> Neighbors:
+    """A list without neighbours, to be replaced before its first use."""
+    positions = jnp.asarray(positions)
+    shape = (positions.shape[0], capacity)
+    nobody = jnp.full(shape, positions.shape[0], jnp.int32)
+    return Neighbors(nobody, jnp.zeros(shape, jnp.int32), positions, jnp.zeros((), jnp.int32))
+
+
+def _pairs(indices: Array, topology: Topology) -> Array:
+    kinds = len(topology.type_names)
+    if kinds == 1:
+        return jnp.zeros_like(indices)
+    types = topology.types.astype(jnp.int32)
+    others = types[jnp.minimum(indices, types.shape[0] - 1)]
+    return type_pair_index(types[:, None], others, kinds).astype(jnp.int32)

@@ -1,0 +1,105 @@
+"""Forces of one draw's potential, split into what a table can do and what it cannot.
+
+    F_i = sum_j u'(r_ij) (x_j - x_i)/r_ij     over the neighbours j of bead i,
+
+from tables of u'. Each pair is visited from both sides: that doubles the arithmetic and saves the
+scatter, which costs more. Components are gathered one by one, so that every array of the step loop is
+(bead, neighbor) and contiguous.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from bayescg._typing import Array, Float
+from bayescg.dynamics.neighbors import Neighbors
+from bayescg.dynamics.pair_tables import PairTable, pair_table
+from bayescg.interfaces import (
+    AbstractPairPotential,
+    AbstractPotential,
+    Configuration,
+    LinearSum,
+    Sum,
+    Topology,
+)
+
+
+class ForceField(eqx.Module):
+    """A potential as the step loop wants it.
+
+    Attributes:
+        tables: one per pair potential of the sum.
+        others: potentials that give their own forces.
+        cutoff: the largest of all, nm.
+    """
+
+    tables: tuple[PairTable, ...]
+    others: tuple[AbstractPotential, ...]
+    cutoff: float = eqx.field(static=True)
+
+
+def force_field(potential: AbstractPotential, kinds: int) -> ForceField:
+    """Turn every pair term into a table, once, outside the step loop.
+
+    Args:
+        potential: one term or a sum.
+        kinds: number of bead types.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> field = force_field(bcg.potentials.LennardJones(epsilon=0.997, sigma=0.34, cutoff=1.2), 1)
+        >>> len(field.tables), len(field.others)
+        (1, 0)
+    """
+    terms = potential.terms if isinstance(potential, Sum | LinearSum) else (potential,)
+    tables = tuple(pair_table(term, kinds) for term in terms if isinstance(term, AbstractPairPotential))
+    others = tuple(term for term in terms if not isinstance(term, AbstractPairPotential))
+    return ForceField(tables, others, potential.cutoff)
+
+
+def forces(
+    field: ForceField,
+    positions: Float[Array, "bead dim"],
+    *,
+    box: Float[Array, " dim"] | None,
+    neighbors: Neighbors,
+    topology: Topology,
+) -> Float[Array, "bead dim"]:
+    """Force on every bead, kJ/mol/nm, in the precision of the positions.
+
+    Args:
+        field: from `force_field`.
+        positions: nm.
+        box: edge lengths, nm; None for an open system.
+        neighbors: a list that is valid at these positions.
+        topology: for potentials that give their own forces.
+    """
+    total = (
+        _pair_forces(field.tables, positions, box, neighbors) if field.tables else jnp.zeros_like(positions)
+    )
+    for potential in field.others:
+        configuration = Configuration(positions, box, neighbors.indices, topology)
+        total += potential.forces(configuration).astype(positions.dtype)
+    return total
+
+
+def _pair_forces(
+    tables: tuple[PairTable, ...], positions: Array, box: Array | None, neighbors: Neighbors
+) -> Array:
+    beads = positions.shape[0]
+    other = jnp.minimum(neighbors.indices, beads - 1)
+    displacements, squared = [], jnp.zeros(other.shape, positions.dtype)
+    for axis in range(positions.shape[1]):
+        column = positions[:, axis]
+        step = column.at[other].get(mode="promise_in_bounds") - column[:, None]
+        if box is not None:
+            step -= box[axis] * jnp.round(step / box[axis])
+        displacements.append(step)
+        squared += step * step
+    present = (neighbors.indices < beads) & (squared > 0)
+    distance = jnp.sqrt(jnp.where(present, squared, 1.0))
+    slope = jnp.zeros_like(squared)
+    for table in tables:
+        within = present & (distance < table.cutoff)
+        slope += jnp.where(within, table.slope(distance, neighbors.pairs), 0.0)
+    pull = slope / distance
+    return jnp.stack([jnp.sum(pull * step, axis=1) for step in displacements], axis=1)

@@ -1,0 +1,245 @@
+"""sample: a problem and a sampler give an xarray.DataTree in ArviZ's schema.
+
+Groups: `posterior`, `posterior_sandwich` (the same draws with the sandwich covariance), `sample_stats`,
+`convergence`, `prior`, `log_likelihood` (per block of frames), `observed_data`, `constant_data`,
+`explained_force`, `potential_curves`, and provenance in the attributes of the root.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import BayescgError
+from bayescg._typing import Array, NumpyArray, PRNGKeyArray
+from bayescg.inference.curves import potential_curves
+from bayescg.inference.diagnostics import convergence, named_warnings
+from bayescg.inference.problem import Problem
+from bayescg.inference.sampler import AbstractSampler, Draws
+from bayescg.inference.sandwich import Sandwich, repaired, sandwich
+from bayescg.likelihoods.explained import explained_force
+from bayescg.likelihoods.statistics import ForceStatistics
+from bayescg.numerics.blocks import MINIMUM_BLOCKS
+from bayescg.numerics.host_loop import HostLoop
+from bayescg.units import UNITS
+
+PRIOR_DRAWS = 500
+"""Draws of the prior kept beside the posterior."""
+
+DRAWS_AT_ONCE = 64
+"""Draws whose values are computed together; bounds memory."""
+
+PACKAGES = ("bayescg", "jax", "numpyro", "blackjax", "equinox", "jax-md", "numpy", "scipy")
+
+
+def sample(
+    problem: Problem,
+    sampler: AbstractSampler,
+    *,
+    key: PRNGKeyArray,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Draw from the posterior of a problem.
+
+    Args:
+        problem: model, prior and data.
+        sampler: `Conjugate()`, `NUTS()`, ...
+        key: source of all randomness; the same key gives the same bits.
+        checkpoint: folder for the state of a long run; calling again with the same arguments resumes
+            it, bit for bit.
+        progress: whether to show a bar.
+
+    Returns:
+        DataTree as described at the top of this module; `to_netcdf` writes it, ArviZ reads it. Warnings
+        stand as a JSON list in `attrs["warnings"]`.
+
+    Raises:
+        BayescgError: the sampler does not fit the problem, or the checkpoint belongs to another run.
+        Interrupted: Ctrl-C; the checkpoint keeps what was drawn.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> posterior = bcg.sample(problem, bcg.Conjugate(draws=50), key=jax.random.key(0), progress=False)
+        >>> dict(posterior["posterior"].sizes)["draw"]
+        50
+    """
+    started = time.perf_counter()
+    loop = HostLoop(checkpoint, progress, _fingerprint(problem, sampler, key))
+    sampler_key, prior_key = jax.random.split(key)
+    draws = sampler.draw(problem, key=sampler_key, loop=loop)
+    values = _values(problem, draws.positions)
+    posterior = _dataset(problem, values)
+    stats = xr.Dataset({name: (("chain", "draw"), array) for name, array in draws.statistics.items()})
+    stats = stats.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
+    table = convergence(posterior)
+    warnings = named_warnings(table, stats)
+    center = jnp.asarray(draws.positions.reshape(-1, problem.dimension).mean(axis=0))
+    groups = {
+        "posterior": posterior,
+        "sample_stats": stats,
+        "convergence": table,
+        "prior": _dataset(problem, _prior_values(problem, prior_key)),
+        "log_likelihood": _log_likelihood(problem, values),
+        **_data_groups(problem),
+    }
+    robust, note = _robust(problem, center, draws)
+    warnings += note
+    if robust is not None:
+        spread, positions = robust
+        values = _values(problem, positions)
+        groups["posterior_sandwich"] = _dataset(problem, values).assign_attrs(temper=spread.temper)
+    if (curves := potential_curves(problem, values)) is not None:
+        groups["potential_curves"] = curves
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs.update(_provenance(problem, sampler, key, warnings))
+    tree.attrs["sampling_seconds"] = time.perf_counter() - started
+    return tree
+
+
+def draw_values(tree: xr.DataTree, *, group: str | None = None) -> dict[str, NumpyArray]:
+    """Draws of a result as path -> array (chain, draw, ...), ready for `problem.model`.
+
+    Args:
+        tree: from `sample`.
+        group: `posterior` or `posterior_sandwich`; None for the sandwich where it is present.
+
+    Raises:
+        BayescgError: the group is not in the tree.
+
+    Example:
+        >>> import numpy as np, xarray as xr
+        >>> draws = xr.Dataset({"a": (("chain", "draw"), np.ones((1, 2)))})
+        >>> draw_values(xr.DataTree.from_dict({"posterior": draws}))["a"].shape
+        (1, 2)
+    """
+    chosen = group or ("posterior_sandwich" if "posterior_sandwich" in tree.children else "posterior")
+    if chosen not in tree.children:
+        raise BayescgError(f"group must be one of {', '.join(sorted(tree.children))}, got {chosen!r}.")
+    return {str(name): variable.values for name, variable in tree[chosen].dataset.data_vars.items()}
+
+
+def _values(problem: Problem, positions: NumpyArray) -> dict[str, NumpyArray]:
+    """Values of all draws, (chain, draw, ...)."""
+    flat = jnp.asarray(positions).reshape(-1, problem.dimension)
+    values = jax.jit(lambda u: jax.lax.map(problem.constrain, u, batch_size=DRAWS_AT_ONCE))(flat)
+    return {
+        path: np.asarray(value).reshape(*positions.shape[:2], *value.shape[1:])
+        for path, value in values.items()
+    }
+
+
+def _prior_values(problem: Problem, key: PRNGKeyArray) -> dict[str, NumpyArray]:
+    draw = jax.jit(lambda keys: jax.lax.map(lambda k: problem.constrain(problem.initial(k)), keys))
+    values = draw(jax.random.split(key, PRIOR_DRAWS))
+    return {path: np.asarray(value)[None] for path, value in values.items()}
+
+
+def _dataset(problem: Problem, values: Mapping[str, NumpyArray]) -> xr.Dataset:
+    """Name the axes; where two parameters disagree on the labels of a dimension, it carries the path."""
+    labels, known, variables = problem.coordinates(), {}, {}
+    for path in sorted(values):
+        shape = values[path].shape[2:]
+        of_path = labels.get(path) or labels.get(path.rsplit(".", 1)[0]) or {}
+        dims = []
+        for axis, size in enumerate(shape):
+            name = list(of_path)[axis] if axis < len(of_path) else f"{path}_dim_{axis}"
+            axis_labels = list(of_path[name]) if axis < len(of_path) else list(range(size))
+            if known.get(name, axis_labels) != axis_labels or len(axis_labels) != size:
+                name, axis_labels = f"{path}.{name}", list(range(size))
+            known[name] = axis_labels
+            dims.append(name)
+        variables[path] = (("chain", "draw", *dims), values[path])
+    chains, draws = next(iter(values.values())).shape[:2]
+    return xr.Dataset(variables, coords={**known, "chain": np.arange(chains), "draw": np.arange(draws)})
+
+
+def _log_likelihood(problem: Problem, values: Mapping[str, NumpyArray]) -> xr.Dataset:
+    """Log likelihood of every block for every draw."""
+    first = next(iter(values.values()))
+    flat = {path: jnp.asarray(v).reshape(-1, *v.shape[2:]) for path, v in values.items()}
+    terms = jax.jit(lambda v: jax.lax.map(problem.blocks, v, batch_size=DRAWS_AT_ONCE))(flat)
+    chains, draws = first.shape[:2]
+    return xr.Dataset(
+        {
+            _term_name(problem, index): (
+                ("chain", "draw", f"block.{index}" if index else "block"),
+                np.asarray(term).reshape(chains, draws, -1),
+            )
+            for index, term in enumerate(terms)
+        },
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
+    )
+
+
+def _term_name(problem: Problem, index: int) -> str:
+    likelihoods = problem.joint.likelihoods
+    name = type(likelihoods[index]).__name__
+    return name if len(likelihoods) == 1 else f"{name}.{index}"
+
+
+def _data_groups(problem: Problem) -> dict[str, xr.Dataset]:
+    """What is kept of the data; several terms are told apart by the name of their group's variables."""
+    groups: dict[str, xr.Dataset] = {}
+    for index, (likelihood, seen) in enumerate(
+        zip(problem.joint.likelihoods, problem.observations, strict=True)
+    ):
+        for group, dataset in likelihood.datasets(seen).items():
+            if index:
+                names = {name: f"{name}.{index}" for name in (*dataset.data_vars, *dataset.dims)}
+                dataset = dataset.rename(names)
+            groups[group] = groups.get(group, xr.Dataset()).merge(dataset)
+        if index == 0 and isinstance(seen, ForceStatistics) and seen.frames.shape[0] >= MINIMUM_BLOCKS:
+            groups["explained_force"] = explained_force(problem.joint.potential, seen, problem.beads)
+    return groups
+
+
+def _robust(
+    problem: Problem, center: Array, draws: Draws
+) -> tuple[tuple[Sandwich, NumpyArray] | None, list[str]]:
+    """Sandwich and repaired draws, or the sentence why there are none."""
+    try:
+        spread = sandwich(problem, center)
+    except BayescgError as error:
+        return None, [f"No sandwich intervals: {error}"]
+    return (spread, repaired(spread, draws.positions)), []
+
+
+def _fingerprint(problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray) -> str:
+    settings = json.dumps(sampler.settings(), sort_keys=True)
+    text = f"{problem.fingerprint}{settings}{np.asarray(jax.random.key_data(key)).tolist()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _provenance(
+    problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray, warnings: list[str]
+) -> dict[str, Any]:
+    beads = problem.beads
+    return {
+        "created_by": "bayescg",
+        "versions": json.dumps({name: importlib.metadata.version(name) for name in PACKAGES}),
+        "sampler": json.dumps(sampler.settings()),
+        "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
+        "problem": problem.fingerprint,
+        "potential": repr(type(problem.joint.potential).__name__),
+        "cutoff": float(problem.joint.potential.cutoff),
+        "units": json.dumps(UNITS),
+        "temperature": float(beads.attrs.get("temperature", np.nan)),
+        "source": str(beads.attrs.get("source", "")),
+        "source_hash": str(beads.attrs.get("source_hash", "")),
+        "mapping": str(beads.attrs.get("mapping", "")),
+        "frames": int(beads.sizes["frame"]),
+        "beads": int(beads.sizes["bead"]),
+        "warnings": json.dumps(warnings),
+    }

@@ -1,0 +1,146 @@
+"""The sandwich: intervals that hold although the noise is not what the likelihood says it is.
+
+Force noise is correlated between beads and in time, and its variance depends on the configuration.
+With block scores s_b of the log likelihood, its curvature H_l and the prior's H_p at the posterior mean,
+
+    V = (H_l + H_p)^-1,        K = long-run covariance of Σ s_b,        S = V (K + H_p) V,
+
+S equals the naive covariance V where the likelihood is right (K = H_l), and keeps the prior's share of
+the uncertainty where the data say nothing. Draws are repaired by the linear map that takes V to S and
+moves them least, theta' = m + C (theta - m), C V C' = S. Hyperparameters, which enter no likelihood,
+stay as they are.
+
+References:
+    U. K. Müller, Econometrica 81, 1805 (2013), doi:10.3982/ECTA9097.
+    P. J. Huber, Proc. Fifth Berkeley Symp. 1, 221 (1967).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescg._checks import BayescgError
+from bayescg._typing import Array, NumpyArray
+from bayescg.numerics.blocks import long_run_covariance
+
+
+class Sandwich(NamedTuple):
+    """Naive and sandwich covariance of the parameters that enter the likelihood.
+
+    Attributes:
+        places: elements of the unconstrained vector they stand for.
+        center: posterior mean there.
+        naive: V.
+        robust: S.
+        repair: C, with C V C' = S.
+        temper: p / tr(H_l^-1 K): the factor by which a tempered likelihood would be right on average.
+    """
+
+    places: NumpyArray
+    center: NumpyArray
+    naive: NumpyArray
+    robust: NumpyArray
+    repair: NumpyArray
+    temper: float
+
+
+def sandwich(problem: Any, center: Array) -> Sandwich:
+    """Naive and sandwich covariance at a point.
+
+    Args:
+        problem: with at least 8 blocks per term.
+        center: (parameter,) unconstrained, the posterior mean.
+
+    Raises:
+        BayescgError: too few blocks, or the curvature is not positive definite there.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=8))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> sandwich(problem, problem.initial(jax.random.key(0))).naive.shape  # 7 coefficients, 1 scale
+        (8, 8)
+    """
+    center = jnp.asarray(center)
+
+    def block_densities(u: Array) -> list[Array]:
+        return problem.blocks(problem.constrain(u))
+
+    def log_likelihood(u: Array) -> Array:
+        return sum((jnp.sum(term) for term in block_densities(u)), start=jnp.zeros(()))
+
+    @jax.jit
+    def derivatives(u: Array) -> tuple[list[Array], Array, Array]:
+        # forward mode: a handful of parameters, hundreds of blocks
+        return (
+            jax.jacfwd(block_densities)(u),
+            -jax.hessian(log_likelihood)(u),
+            -jax.hessian(problem.log_prior)(u),
+        )
+
+    scores, curvature, prior_curvature = derivatives(center)
+    scores = [np.asarray(term) for term in scores]
+    places = np.flatnonzero(np.any([np.any(term != 0, axis=0) for term in scores], axis=0))
+    chosen = np.ix_(places, places)
+    likelihood_part, prior_part = np.asarray(curvature)[chosen], np.asarray(prior_curvature)[chosen]
+    prior_part = _positive_part(prior_part)
+    spread = np.sum([long_run_covariance(term[:, places]) for term in scores], axis=0)
+    lower = _cholesky(likelihood_part + prior_part)
+    root = np.linalg.inv(lower).T  # V = root root'
+    inner = root.T @ (spread + prior_part) @ root
+    half = _square_root(inner)
+    return Sandwich(
+        places,
+        np.asarray(center)[places],
+        root @ root.T,
+        root @ inner @ root.T,
+        root @ half @ np.linalg.inv(root),
+        float(places.size / np.trace(np.linalg.pinv(likelihood_part) @ spread)),
+    )
+
+
+def repaired(sandwich: Sandwich, positions: NumpyArray) -> NumpyArray:
+    """Draws with the sandwich's covariance about the same mean.
+
+    Args:
+        sandwich: at the mean of the draws.
+        positions: (..., parameter) unconstrained draws.
+
+    Returns:
+        (..., parameter) with the elements at `places` moved.
+
+    Example:
+        >>> import numpy as np
+        >>> two = Sandwich(np.array([0]), np.zeros(1), np.eye(1), 4 * np.eye(1), 2 * np.eye(1), 0.25)
+        >>> repaired(two, np.array([[1.0, 7.0]])).tolist()
+        [[2.0, 7.0]]
+    """
+    moved = positions.copy()
+    deviation = positions[..., sandwich.places] - sandwich.center
+    moved[..., sandwich.places] = sandwich.center + deviation @ sandwich.repair.T
+    return moved
+
+
+def _cholesky(matrix: NumpyArray) -> NumpyArray:
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        raise BayescgError(
+            "the curvature of the log posterior must be positive definite at the posterior mean, but it is "
+            "not. The posterior is far from Gaussian or the chains have not converged: run more draws, or "
+            "use the posterior without the sandwich."
+        ) from None
+
+
+def _positive_part(matrix: NumpyArray) -> NumpyArray:
+    """A log density of a positive scale may curve upwards; such directions carry no information."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+
+def _square_root(matrix: NumpyArray) -> NumpyArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

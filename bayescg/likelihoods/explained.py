@@ -1,0 +1,151 @@
+"""How much of the mapped force a potential explains, and how much any potential could.
+
+    R² = 1 - Σ |f - F|² / Σ |f|²
+
+Part of f is noise: no function of the bead positions predicts it, so R² has a ceiling below one that
+is a property of the mapping, not of the potential. The ceiling is unknown, but bounded from below by
+what a richer regression on the same positions reaches on held-out frames. That regression uses, beside
+the pair terms Φ_k, the same terms scaled by the local density of either bead, and turned by the local
+anisotropy,
+
+    Σ_j (rho_i + rho_j) B_k'(r_ij) e_ij,      rho_i Φ_ik,      S_i Φ_ik,     S_i = Σ_j w(r_ij) e_ij e_ij',
+
+with rho_i = Σ_j w(r_ij). All R² are held out: contiguous blocks are predicted from the others.
+
+References:
+    A. Krämer et al., J. Phys. Chem. Lett. 14, 3970 (2023), doi:10.1021/acs.jpclett.3c00444.
+    J. Wang et al., ACS Cent. Sci. 5, 755 (2019), doi:10.1021/acscentsci.8b00913 (noise as irreducible error).
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import BayescgError
+from bayescg._typing import NumpyArray
+from bayescg.likelihoods.design import Frame, design, pair_design_of
+from bayescg.likelihoods.force_matching import frames_of
+from bayescg.likelihoods.statistics import ForceStatistics, Sums, frame_sums
+from bayescg.numerics.pairs import Pairs
+from bayescg.potentials import PairSpline
+
+FOLDS = 5
+"""Contiguous parts of the trajectory, each predicted from the others."""
+
+CEILING_FRAMES = 60
+"""Frames the rich regression is fitted to, spread evenly; its cost is several times a pair spline's."""
+
+SINGULAR = 1e-10
+"""Directions with less than this fraction of the largest scaled gram eigenvalue are left out of a fit."""
+
+
+def explained_force(potential: Any, observations: Any, data: Any) -> xr.Dataset:
+    """Explained mean force per bead type, held out, and a lower bound of its ceiling.
+
+    Args:
+        potential: prepared and linear in its coefficients.
+        observations: of `ForceMatching.observe`.
+        data: the beads that were observed.
+
+    Returns:
+        Dataset over `type`: `r_squared` (all frames), `r_squared_held_out`,
+        `r_squared_held_out_error`, `ceiling_at_least`, `ceiling_at_least_error`; the errors are
+        standard errors over the folds.
+
+    Raises:
+        BayescgError: fewer blocks than folds, or no sufficient statistics.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> data = bcg.data.water(frames=20)
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=16))
+        >>> model, matching = bcg.likelihoods.ForceMatching().prepare(model, data)
+        >>> found = explained_force(model.potential, matching.observe(model, data), data)
+        >>> bool(0.5 < found["r_squared_held_out"][0] < found["ceiling_at_least"][0] < 0.9)
+        True
+    """
+    if not isinstance(observations, ForceStatistics):
+        raise BayescgError(
+            "the explained force needs sufficient statistics, got frames. Use a potential that is linear in "
+            "its coefficients with Gaussian noise."
+        )
+    blocks = Sums(*(np.asarray(part) for part in observations.blocks))
+    inside = _r_squared(_fit(_total(blocks)), _total(blocks))
+    held_out, held_out_error = _cross_validated(blocks)
+    rich = _rich_blocks(potential, data, len(observations.type_names))
+    ceiling, ceiling_error = (held_out, held_out_error) if rich is None else _cross_validated(rich)
+    variables = {
+        "r_squared": inside,
+        "r_squared_held_out": held_out,
+        "r_squared_held_out_error": held_out_error,
+        "ceiling_at_least": np.maximum(ceiling, held_out),
+        "ceiling_at_least_error": np.where(ceiling >= held_out, ceiling_error, held_out_error),
+    }
+    return xr.Dataset(
+        {name: ("type", values, {"units": "1"}) for name, values in variables.items()},
+        coords={"type": list(observations.type_names)},
+        attrs={"folds": FOLDS, "ceiling_frames": CEILING_FRAMES},
+    )
+
+
+def _total(blocks: Sums) -> Sums:
+    return Sums(*(part.sum(axis=0) for part in blocks))
+
+
+def _fit(sums: Sums) -> NumpyArray:
+    """Least squares, every bead type weighted by its mean square force; (feature,)."""
+    weights = sums.count / sums.square
+    gram = np.einsum("sfg,s->fg", sums.gram, weights)
+    projection = np.einsum("sf,s->f", sums.projection, weights)
+    scale = np.sqrt(np.where(np.diag(gram) > 0, np.diag(gram), 1.0))
+    return np.linalg.pinv(gram / np.outer(scale, scale), rcond=SINGULAR) @ (projection / scale) / scale
+
+
+def _r_squared(theta: NumpyArray, sums: Sums) -> NumpyArray:
+    explained = 2 * sums.projection @ theta - np.einsum("sfg,f,g->s", sums.gram, theta, theta)
+    return explained / sums.square
+
+
+def _cross_validated(blocks: Sums) -> tuple[NumpyArray, NumpyArray]:
+    count = blocks.count.shape[0]
+    if count < FOLDS:
+        raise BayescgError(
+            f"the explained force needs at least {FOLDS} blocks, got {count}. Give more frames."
+        )
+    fold = np.arange(count) * FOLDS // count
+    scores = []
+    for index in range(FOLDS):
+        train = _total(Sums(*(part[fold != index] for part in blocks)))
+        scores.append(_r_squared(_fit(train), _total(Sums(*(part[fold == index] for part in blocks)))))
+    return np.mean(scores, axis=0), np.std(scores, axis=0, ddof=1) / np.sqrt(FOLDS)
+
+
+def _rich_blocks(potential: Any, data: Any, type_count: int) -> Sums | None:
+    """Sums of the rich regression, one block per frame; None where there is no pair spline to enrich."""
+    if not isinstance(potential, PairSpline):
+        return None
+    rows = []
+    for frame, forces in frames_of(data, potential.cutoff, at_most=CEILING_FRAMES):
+        types = np.asarray(frame.topology.types)
+        rows.append(frame_sums(_rich_design(potential, frame), forces.T, types, type_count))
+    return Sums(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _rich_design(potential: PairSpline, frame: Frame) -> NumpyArray:
+    """(dim, bead, 4 features): pair terms, density-weighted pair terms, density and anisotropy."""
+    beads = frame.positions.shape[0]
+    weight = (1 - np.minimum(frame.pairs.distance / potential.cutoff, 1.0) ** 2) ** 2
+    density = _gather(frame.pairs, weight, beads)
+    deviation = density / density.mean() - 1
+    pairwise = deviation[frame.pairs.first] + deviation[frame.pairs.second]
+    plain = design(potential, frame)
+    weighted = pair_design_of(potential, frame, pairwise)
+    unit = frame.pairs.displacement / frame.pairs.distance
+    tensor = np.array([[_gather(frame.pairs, weight * a * b, beads) for a in unit] for b in unit])
+    turned = np.einsum("abi,bik->aik", tensor / density.mean(), plain)
+    return np.concatenate([plain, weighted, deviation[:, None] * plain, turned], axis=-1)
+
+
+def _gather(pairs: Pairs, values: NumpyArray, beads: int) -> NumpyArray:
+    return np.bincount(pairs.first, values, beads) + np.bincount(pairs.second, values, beads)

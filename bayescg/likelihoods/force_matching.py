@@ -1,0 +1,280 @@
+"""ForceMatching: the potential of mean force as a Bayesian regression of the mapped forces.
+
+    f = F_theta(x) + eps,        E[eps | x] = 0,
+
+eps being the scatter of the atomistic force about its mean at given bead positions. Where the
+potential is linear in its coefficients and the noise is Gaussian, only sums over frames are kept
+(`statistics`); otherwise the frames themselves (`frames`).
+
+References:
+    W. G. Noid et al., J. Chem. Phys. 128, 244114 (2008), doi:10.1063/1.2938860.
+    S. Izvekov, G. A. Voth, J. Phys. Chem. B 109, 2469 (2005), doi:10.1021/jp044629q.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from bayescg._checks import BayescgError, require_x64, whole
+from bayescg._typing import Array, Float, NumpyArray
+from bayescg.data import state_points, topology, validate
+from bayescg.interfaces import (
+    AbstractConjugateLikelihood,
+    AbstractLinearPotential,
+    Quadratic,
+    Support,
+    Topology,
+    type_pairs,
+)
+from bayescg.likelihoods.design import Frame, design
+from bayescg.likelihoods.frames import ForceFrames, gather_frames
+from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
+from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
+from bayescg.model import Model, parameters
+from bayescg.numerics.pairs import check_cutoff, pairs_within
+
+SUPPORT_FRAMES = 32
+"""Frames looked at for the shortest distances, spread evenly over the trajectory."""
+
+DISTANCE_BINS = 240
+"""Bins of the histogram of sampled distances, from 0 to the cutoff."""
+
+READ_FRAMES = 64
+"""Frames held in memory at once when data are read lazily."""
+
+PROGRESS_DELAY = 2.0
+"""Seconds before a pass over the frames shows its progress bar."""
+
+
+class ForceMatching(AbstractConjugateLikelihood):
+    """Mapped forces against the potential's forces, with noise of unknown scale per bead type.
+
+    Attributes:
+        noise: law of the force noise; `Gaussian()` or `StudentT(degrees=4)`.
+        blocks_kept: contiguous blocks of frames kept apart, for scores, held-out density and the
+            sandwich: between this number and twice as many.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=4))
+        >>> term.likelihood.blocks_kept
+        256
+    """
+
+    noise: AbstractForceNoise = Gaussian()
+    blocks_kept: int = eqx.field(static=True, default=256)
+
+    def __check_init__(self) -> None:
+        whole("blocks_kept", self.blocks_kept, minimum=8)
+
+    def prepare(self, model: Model, data: Any) -> tuple[Model, "ForceMatching"]:
+        """Allocate coefficients and noise scales for the bead types and distances in the data.
+
+        Args:
+            model: with a potential.
+            data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
+
+        Raises:
+            BayescgError: forces are missing or not finite, or the cutoff exceeds half the box.
+        """
+        require_x64("Force matching")
+        points = _points(data)
+        shortest, squares = [], []
+        for beads in points:
+            if "box" in beads:
+                check_cutoff(model.potential.cutoff, np.asarray(beads["box"]))
+            shortest.append(_shortest(beads, topology(beads), model.potential.cutoff))
+            squares.append(_mean_square(beads, topology(beads)))
+        names = topology(points[0]).type_names
+        support = Support(names, tuple(np.min(shortest, axis=0).tolist()))
+        prepared = Model(model.potential.prepare(support), model.memory)
+        return prepared, ForceMatching(self.noise.prepare(np.mean(squares, axis=0)), self.blocks_kept)
+
+    def observe(self, model: Model, data: Any) -> ForceStatistics | ForceFrames:
+        """One pass over the frames; statistics where they suffice, else the frames.
+
+        Args:
+            model: prepared.
+            data: as for `prepare`.
+        """
+        points, potential = _points(data), model.potential
+        linear = isinstance(potential, AbstractLinearPotential)
+        if linear and isinstance(self.noise, Gaussian):
+            return _accumulate(potential, points, self.blocks_kept)
+        return gather_frames(potential, list(frames_of(points, potential.cutoff)), self.blocks_kept)
+
+    def log_likelihood(self, model: Model, observations: Any) -> Float[Array, ""]:
+        """Log density of all forces; in jit."""
+        if isinstance(observations, ForceFrames):
+            return jnp.sum(self.blocks(model, observations))
+        return jnp.sum(self._of_sums(model, observations, observations.total))
+
+    def blocks(self, model: Model, observations: Any) -> Float[Array, " block"]:
+        """Log density of the forces of every block of frames."""
+        if isinstance(observations, ForceFrames):
+            return observations.log_densities(model.potential, self.noise)
+        return jnp.sum(self._of_sums(model, observations, observations.blocks), axis=-1)
+
+    def quadratic_form(self, model: Model, observations: Any) -> Quadratic:
+        """H = Σ_s gram_s / sigma_s², b = Σ_s projection_s / sigma_s².
+
+        Raises:
+            BayescgError: the potential is not linear or the noise not Gaussian.
+        """
+        if not (isinstance(observations, ForceStatistics) and isinstance(self.noise, Gaussian)):
+            raise BayescgError(
+                "conjugate inference needs a potential that is linear in its coefficients and Gaussian "
+                f"noise, got {type(model.potential).__name__} and {type(self.noise).__name__}. "
+                "Sample with bayescg.NUTS() instead."
+            )
+        sums, scale = observations.total, self.noise.scale
+        assert scale is not None
+        return Quadratic(
+            jnp.einsum("sfg,s->fg", sums.gram, scale**-2),
+            jnp.einsum("sf,s->f", sums.projection, scale**-2),
+            jnp.sum(self.noise.log_density_of_sums(sums.square, sums.count)),
+        )
+
+    def default_priors(self, observations: Any) -> dict[str, Any]:
+        """Priors of the noise, around the root mean square force of every bead type."""
+        priors = self.noise.default_priors(observations.mean_square())
+        return {f"noise.{field}": prior for field, prior in priors.items()}
+
+    def coordinates(self, observations: Any) -> dict[str, dict[str, Any]]:
+        """Bead types."""
+        return {"noise.scale": {"type": list(observations.type_names)}}
+
+    def datasets(self, observations: Any) -> dict[str, xr.Dataset]:
+        """Sampled distances, mean square force and the size of the blocks."""
+        return observations.datasets()
+
+    def _of_sums(self, model: Model, observations: ForceStatistics, sums: Sums) -> Array:
+        assert isinstance(self.noise, Gaussian)
+        square = observations.squared_error(sums, coefficients(model.potential))
+        return self.noise.log_density_of_sums(square, sums.count)
+
+
+def coefficients(potential: Any) -> Float[Array, " feature"]:
+    """The coefficients of a linear potential in the order of its features.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> spline = bcg.potentials.PairSpline(cutoff=0.9, knots=12)
+        >>> coefficients(spline.prepare(bcg.interfaces.Support(("A", "B"), (0.2, 0.2, 0.2)))).shape
+        (33,)
+    """
+    known = parameters(potential)
+    return jnp.concatenate([known[path].ravel() for path in potential.coefficient_paths()])
+
+
+def _points(data: Any) -> list[xr.Dataset]:
+    points = [validate(beads, needs=("position", "force")) for beads in state_points(data)]
+    names = topology(points[0]).type_names
+    for beads in points[1:]:
+        if topology(beads).type_names != names:
+            raise BayescgError(
+                f"all state points must have the same bead types in the same order, got {names} and "
+                f"{topology(beads).type_names}. Map them alike."
+            )
+    return points
+
+
+def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterator[tuple[Frame, NumpyArray]]:
+    """Every frame with its forces (bead, dim), few in memory at a time.
+
+    Args:
+        data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
+        cutoff: of the frames' pairs, nm.
+        at_most: frames of every state point, spread evenly; None for all.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> [forces.shape for frame, forces in frames_of(bcg.data.water(frames=2), 0.5)]
+        [(510, 3), (510, 3)]
+    """
+    points = [_spread(beads, at_most) for beads in _points(data)]
+    total = sum(beads.sizes["frame"] for beads in points)
+    with tqdm(total=total, desc="forces", unit="frame", delay=PROGRESS_DELAY, leave=False) as bar:
+        for beads in points:
+            beads_topology = topology(beads)
+            for begin in range(0, beads.sizes["frame"], READ_FRAMES):
+                part = beads.isel(frame=slice(begin, begin + READ_FRAMES)).compute()
+                positions = part["position"].values.astype(np.float64)
+                forces = part["force"].values.astype(np.float64)
+                boxes = part["box"].values.astype(np.float64) if "box" in part else [None] * len(positions)
+                for x, box, f in zip(positions, boxes, forces, strict=True):
+                    yield Frame(x, box, pairs_within(x, box, cutoff), beads_topology), f
+                    bar.update()
+
+
+def _spread(beads: xr.Dataset, at_most: int | None) -> xr.Dataset:
+    """At most so many frames, evenly."""
+    if at_most is None or beads.sizes["frame"] <= at_most:
+        return beads
+    return beads.isel(frame=np.unique(np.linspace(0, beads.sizes["frame"] - 1, at_most).astype(int)))
+
+
+def _accumulate(
+    potential: AbstractLinearPotential, points: list[xr.Dataset], blocks_kept: int
+) -> ForceStatistics:
+    names = topology(points[0]).type_names
+    pair_count = len(type_pairs(len(names)))
+    accumulator = BlockAccumulator(blocks_kept)
+    distances = np.zeros((pair_count, DISTANCE_BINS))
+    for frame, forces in frames_of(points, potential.cutoff):
+        types = np.asarray(frame.topology.types)
+        rows = design(potential, frame)
+        accumulator.add(frame_sums(rows, forces.T, types, len(names)))
+        distances += _distance_counts(frame, len(names), potential.cutoff)
+    blocks, frames = accumulator.result()
+    total = Sums(*(jnp.asarray(part.sum(axis=0)) for part in blocks))
+    blocks = Sums(*(jnp.asarray(part) for part in blocks))
+    return ForceStatistics(
+        blocks, total, jnp.asarray(frames), jnp.asarray(distances), potential.cutoff, names
+    )
+
+
+def _distance_counts(frame: Frame, type_count: int, cutoff: float) -> NumpyArray:
+    """Histogram of pair distances, (type_pair, bin)."""
+    pair_count = len(type_pairs(type_count))
+    bins = (frame.pairs.distance * (DISTANCE_BINS / cutoff)).astype(np.int64)
+    np.minimum(bins, DISTANCE_BINS - 1, out=bins)
+    if pair_count > 1:
+        bins += DISTANCE_BINS * _pair_types(frame, type_count)
+    counts = np.bincount(bins, minlength=pair_count * DISTANCE_BINS)
+    return counts.reshape(pair_count, DISTANCE_BINS).astype(float)
+
+
+def _pair_types(frame: Frame, type_count: int) -> NumpyArray:
+    types = np.asarray(frame.topology.types)
+    place = np.zeros((type_count, type_count), dtype=np.int64)
+    for index, (a, b) in enumerate(type_pairs(type_count)):
+        place[a, b] = place[b, a] = index
+    return place[types[frame.pairs.first], types[frame.pairs.second]]
+
+
+def _shortest(beads: xr.Dataset, beads_topology: Topology, cutoff: float) -> NumpyArray:
+    """Shortest distance of every pair of types in a few frames, nm; infinity where none is near."""
+    type_count = len(beads_topology.type_names)
+    shortest = np.full(len(type_pairs(type_count)), np.inf)
+    part = _spread(beads[["position", *(["box"] if "box" in beads else [])]], SUPPORT_FRAMES).compute()
+    for index in range(part.sizes["frame"]):
+        box = part["box"].values[index].astype(np.float64) if "box" in part else None
+        x = part["position"].values[index].astype(np.float64)
+        frame = Frame(x, box, pairs_within(x, box, cutoff), beads_topology)
+        kinds = _pair_types(frame, type_count)
+        np.minimum.at(shortest, kinds, frame.pairs.distance)
+    return shortest
+
+
+def _mean_square(beads: xr.Dataset, beads_topology: Topology) -> NumpyArray:
+    """Mean square force component of every bead type over a few frames, (kJ/mol/nm)²."""
+    forces = _spread(beads[["force"]], SUPPORT_FRAMES)["force"].values.astype(np.float64)
+    square = np.square(forces).mean(axis=(0, 2))
+    types = np.asarray(beads_topology.types)
+    return np.array([square[types == kind].mean() for kind in range(len(beads_topology.type_names))])

@@ -1,0 +1,146 @@
+"""Force matching on the frames themselves, where no sums suffice.
+
+Used for potentials that are not linear in their parameters and for noise that is not Gaussian; the
+cost of every density grows with the number of frames. Frames are scored one after the other, so that
+memory does not grow with them beyond the data themselves.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import BayescgError
+from bayescg._typing import Array, Float, Int, NumpyArray
+from bayescg.interfaces import AbstractPotential, Configuration, Topology
+from bayescg.likelihoods.design import CAPACITY_STEP, Frame
+from bayescg.likelihoods.noise import AbstractForceNoise
+from bayescg.numerics.pairs import neighbor_matrix
+
+FRAMES_AT_ONCE = 4
+"""Frames whose forces are computed together: enough to fill vector units, little memory."""
+
+
+class ForceFrames(eqx.Module):
+    """Frames of one topology with their forces and neighbours.
+
+    Attributes:
+        positions: nm.
+        boxes: nm; None for an open system.
+        neighbors: padded with the number of beads.
+        forces: kJ/mol/nm.
+        block: contiguous block that every frame belongs to.
+        topology: of the beads.
+        block_count: number of blocks.
+    """
+
+    positions: Float[Array, "frame bead dim"]
+    boxes: Float[Array, "frame dim"] | None
+    neighbors: Int[Array, "frame bead neighbor"]
+    forces: Float[Array, "frame bead dim"]
+    block: Int[Array, " frame"]
+    topology: Topology
+    block_count: int = eqx.field(static=True)
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """Bead types."""
+        return self.topology.type_names
+
+    def log_densities(self, potential: AbstractPotential, noise: AbstractForceNoise) -> Array:
+        """Log density of the forces of every block, shape (block,)."""
+
+        @jax.checkpoint  # forces are computed again for the gradient instead of being kept for all frames
+        def of_frame(frame: tuple[Array, Array | None, Array, Array]) -> Array:
+            positions, box, neighbors, forces = frame
+            configuration = Configuration(positions, box, neighbors, self.topology)
+            return noise.log_density(forces - potential.forces(configuration), self.topology.types)
+
+        frames = (self.positions, self.boxes, self.neighbors, self.forces)
+        densities = jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)
+        return jax.ops.segment_sum(densities, self.block, self.block_count, indices_are_sorted=True)
+
+    def mean_square(self) -> NumpyArray:
+        """Mean square force component of every bead type, (kJ/mol/nm)²."""
+        square = np.square(np.asarray(self.forces)).mean(axis=(0, 2))
+        types = np.asarray(self.topology.types)
+        return np.array([square[types == kind].mean() for kind in range(len(self.type_names))])
+
+    def datasets(self) -> dict[str, xr.Dataset]:
+        """Mean square force and the size of the blocks."""
+        frames = np.bincount(np.asarray(self.block), minlength=self.block_count)
+        return {
+            "observed_data": mean_square_force(self.mean_square(), self.type_names),
+            "constant_data": frames_per_block(frames),
+        }
+
+
+def gather_frames(
+    potential: AbstractPotential, frames: list[tuple[Frame, NumpyArray]], blocks: int
+) -> ForceFrames:
+    """Stack frames with neighbour matrices of one width.
+
+    Args:
+        potential: whose cutoff the frames' pairs reach.
+        frames: frames with their forces (bead, dim).
+        blocks: largest number of contiguous blocks.
+
+    Raises:
+        BayescgError: frames of different size.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> model = bcg.Model(bcg.potentials.LennardJones(epsilon=0.65, sigma=0.3, cutoff=0.9))
+        >>> data = bcg.data.water(frames=8)
+        >>> model, matching = bcg.likelihoods.ForceMatching().prepare(model, data)
+        >>> type(matching.observe(model, data)).__name__
+        'ForceFrames'
+    """
+    first = frames[0][0]
+    if any(frame.positions.shape != first.positions.shape for frame, _ in frames):
+        raise BayescgError(
+            "frames must have the same number of beads where the potential is not linear or the noise "
+            "not Gaussian. Give one term per system and add the terms."
+        )
+    beads = first.positions.shape[0]
+    tight = [neighbor_matrix(frame.pairs, beads) for frame, _ in frames]
+    width = -(-max(matrix.shape[1] for matrix in tight) // CAPACITY_STEP) * CAPACITY_STEP
+    padded = [
+        np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=beads).astype(np.int32) for m in tight
+    ]
+    count = min(blocks, len(frames))
+    boxes = None if first.box is None else jnp.asarray(np.stack([f.box for f, _ in frames]))  # type: ignore[arg-type]
+    return ForceFrames(
+        jnp.asarray(np.stack([frame.positions for frame, _ in frames])),
+        boxes,
+        jnp.asarray(np.stack(padded)),
+        jnp.asarray(np.stack([forces for _, forces in frames])),
+        jnp.asarray(np.arange(len(frames)) * count // len(frames)),
+        first.topology,
+        count,
+    )
+
+
+def mean_square_force(values: NumpyArray, type_names: tuple[str, ...]) -> xr.Dataset:
+    """The data that are scored, in short.
+
+    Example:
+        >>> import numpy as np
+        >>> float(mean_square_force(np.array([4.0]), ("A",))["mean_square_force"][0])
+        4.0
+    """
+    variable = xr.DataArray(values, dims="type", coords={"type": list(type_names)})
+    variable.attrs["units"] = "(kJ/mol/nm)^2"
+    return xr.Dataset({"mean_square_force": variable})
+
+
+def frames_per_block(frames: NumpyArray) -> xr.Dataset:
+    """How many frames every block holds.
+
+    Example:
+        >>> import numpy as np
+        >>> int(frames_per_block(np.array([3, 3]))["frames_per_block"].sum())
+        6
+    """
+    return xr.Dataset({"frames_per_block": ("block", np.asarray(frames))})

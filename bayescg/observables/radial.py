@@ -1,0 +1,172 @@
+"""The radial distribution function of every pair of bead types.
+
+    g_ab(r) = <n_ab(r)> V / (P_ab v(r)),     P_ab = N_a N_b  or, for a = b,  N_a (N_a - 1)/2,
+
+with n_ab(r) the pairs found in a spherical shell of exact volume v(r), and P_ab the pairs there are,
+so that an ideal gas gives exactly 1. All pairs are counted, not only those within a cutoff.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescg._checks import BayescgError, positive, require, whole
+from bayescg._typing import Array, Float, NumpyArray
+from bayescg.interfaces import (
+    AbstractObservable,
+    Configuration,
+    Topology,
+    type_pair_index,
+    type_pairs,
+)
+
+PAIRS_AT_ONCE = 1 << 20
+"""Distances held in memory together: 4 MB each for a handful of temporaries."""
+
+
+class RDF(AbstractObservable):
+    """Radial distribution function g(r) in a periodic box of one, two or three dimensions.
+
+    Attributes:
+        maximum: largest distance, nm; None for half the shortest box edge, set by `prepare`.
+        bins: number of equal bins from zero to `maximum`.
+        types: pairs of bead names, for example (("CH3", "OH"),); None for every pair of types.
+
+    Raises:
+        BayescgError: a maximum beyond half the box, an open system, or an unknown bead name.
+
+    References:
+        D. Chandler, Introduction to Modern Statistical Mechanics, Oxford (1987), chapter 7.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> observable = bcg.observables.RDF(maximum=1.0, bins=100)
+        >>> observable.name, observable.units
+        ('radial_distribution', '1')
+    """
+
+    maximum: float | None = eqx.field(static=True, default=None)
+    bins: int = eqx.field(static=True, default=120)
+    types: Sequence[tuple[str, str]] | None = eqx.field(
+        static=True, default=None, converter=lambda pairs: None if pairs is None else tuple(map(tuple, pairs))
+    )
+    name: str = eqx.field(static=True, default="radial_distribution", init=False)
+    units: str = eqx.field(static=True, default="1", init=False)
+
+    def __check_init__(self) -> None:
+        whole("bins", self.bins)
+        if self.maximum is not None:
+            positive("maximum", self.maximum, unit="nm")
+
+    def prepare(self, topology: Topology, box: Any) -> "RDF":
+        """Fix the largest distance for this box, and check the bead names.
+
+        Args:
+            topology: bead types.
+            box: edge lengths, nm, (dim,) or (frame, dim).
+        """
+        require(
+            box is not None,
+            "box must be periodic for a radial distribution function, got an open system. "
+            "Use an observable that needs no bulk density.",
+        )
+        half = 0.5 * float(np.min(np.asarray(box)))
+        if self.maximum is not None and self.maximum > half * (1 + 1e-6):
+            raise BayescgError(
+                f"maximum must be at most half the shortest box edge, got {self.maximum} nm against "
+                f"{half:.4f} nm. Leave it out to use half the box."
+            )
+        self._selected(topology)
+        return RDF(half if self.maximum is None else self.maximum, self.bins, self.types)
+
+    def coordinates(self, topology: Topology) -> dict[str, Any]:
+        """Names of the type pairs and bin centres, nm."""
+        edges = np.linspace(0.0, self._reach(), self.bins + 1)
+        pairs = [type_pairs(len(topology.type_names))[index] for index in self._selected(topology)]
+        labels = ["-".join(topology.type_names[i] for i in pair) for pair in pairs]
+        return {"type_pair": labels, "distance": 0.5 * (edges[1:] + edges[:-1])}
+
+    def measure(self, configuration: Configuration) -> Float[Array, "type_pair distance"]:
+        """g(r) of one configuration."""
+        box, topology = configuration.box, configuration.topology
+        if box is None:
+            raise BayescgError("box must be periodic for a radial distribution function, got an open system.")
+        kinds, dimension = len(topology.type_names), configuration.positions.shape[1]
+        pairs = type_pairs(kinds)
+        counts = _histogram(configuration, box, len(pairs), self.bins, self._reach())
+        volumes = _shell_volumes(self.bins, self._reach(), dimension)
+        per_type = jnp.stack([jnp.sum(topology.types == kind) for kind in range(kinds)]).astype(float)
+        possible = jnp.stack([per_type[a] * (per_type[b] - (a == b)) / (1 + (a == b)) for a, b in pairs])
+        expected = possible[:, None] * volumes / jnp.prod(box.astype(float))
+        curves = jnp.where(expected > 0, counts / jnp.where(expected > 0, expected, 1.0), 0.0)
+        return curves[jnp.asarray(self._selected(topology))]
+
+    def _reach(self) -> float:
+        if self.maximum is None:
+            raise BayescgError("RDF has no maximum yet. Give one, or call prepare with topology and box.")
+        return self.maximum
+
+    def _selected(self, topology: Topology) -> list[int]:
+        """Places of the wanted pairs in `type_pairs`."""
+        names, pairs = topology.type_names, type_pairs(len(topology.type_names))
+        if self.types is None:
+            return list(range(len(pairs)))
+        for name in {name for pair in self.types for name in pair} - set(names):
+            raise BayescgError(
+                f"types must name beads of the system, got {name!r}. It has {', '.join(names)}."
+            )
+        return [pairs.index(tuple(sorted((names.index(a), names.index(b))))) for a, b in self.types]
+
+
+def _histogram(configuration: Configuration, box: Array, kinds: int, bins: int, reach: float) -> Array:
+    """Pairs of every kind in every bin, (kind, bin)."""
+    beads = configuration.positions.shape[0]
+    # every pair once: bead i with bead i + s, s = 1..N/2; for even N the last s would give each pair twice
+    shifts = jnp.arange(1, beads // 2 + 1, dtype=jnp.int32)
+    partners = jnp.where(2 * shifts == beads, beads // 2, beads)
+
+    def of_shift(shift: Array, used: Array) -> Array:
+        return _bins_of_shift(configuration, box, shift, used, kinds, bins, reach)
+
+    def add_chunk(counts: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
+        places = jax.vmap(of_shift)(*chunk)
+        return counts.at[places.ravel()].add(1, mode="promise_in_bounds"), None
+
+    rows = max(1, min(shifts.size, PAIRS_AT_ONCE // beads))
+    padding = -shifts.size % rows
+    chunks = (
+        jnp.pad(shifts, (0, padding)).reshape(-1, rows),
+        jnp.pad(partners, (0, padding)).reshape(-1, rows),
+    )
+    counts, _ = jax.lax.scan(add_chunk, jnp.zeros(kinds * bins + 1, jnp.int32), chunks)
+    return counts[:-1].reshape(kinds, bins)
+
+
+def _bins_of_shift(
+    configuration: Configuration, box: Array, shift: Array, used: Array, kinds: int, bins: int, reach: float
+) -> Array:
+    """Where bead i and bead i + shift fall, for every i; the last place collects what is out of range."""
+    positions, types = configuration.positions, configuration.topology.types
+    first = jnp.arange(positions.shape[0], dtype=jnp.int32)
+    second = (first + shift) % positions.shape[0]
+    squared = jnp.zeros(positions.shape[0], positions.dtype)
+    for axis in range(positions.shape[1]):
+        column, edge = positions[:, axis], box[axis]
+        step = column.at[second].get(mode="promise_in_bounds") - column
+        squared += (step - edge * jnp.round(step / edge)) ** 2
+    place = (jnp.sqrt(squared) * (bins / reach)).astype(jnp.int32)
+    kind = type_pair_index(types, types[second], len(configuration.topology.type_names))
+    inside = (place < bins) & (first < used)
+    return jnp.where(inside, kind * bins + place, kinds * bins).astype(jnp.int32)
+
+
+def _shell_volumes(bins: int, reach: float, dimension: int) -> NumpyArray:
+    """Volumes between the bin edges, nm^dimension."""
+    edges = np.linspace(0.0, reach, bins + 1)
+    unit_ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    return unit_ball * np.diff(edges**dimension)

@@ -1,0 +1,66 @@
+"""The same observable on data: what a simulation is held against."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import require, require_x64, whole
+from bayescg.data import topology, validate
+from bayescg.interfaces import AbstractObservable, Configuration
+from bayescg.predict.variance import BLOCKS, block_standard_error
+
+
+def evaluate(
+    observable: AbstractObservable, beads: xr.Dataset, *, frames: int | None = None, blocks: int = BLOCKS
+) -> xr.Dataset:
+    """An observable averaged over the frames of a trajectory.
+
+    Args:
+        observable: the very object that simulations are measured with; prepared for the data if need be.
+        beads: frames of beads.
+        frames: number of frames, evenly spaced; None for all.
+        blocks: contiguous blocks of the standard error.
+
+    Returns:
+        The observable under its name, and its standard error under `<name>_error`.
+
+    Raises:
+        BayescgError: fewer than two frames, or data that break the schema.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> water = bcg.predict.evaluate(bcg.observables.RDF(bins=60), bcg.data.water(frames=4))
+        >>> dict(water.radial_distribution.sizes)
+        {'type_pair': 1, 'distance': 60}
+    """
+    require_x64("evaluate")
+    beads = validate(beads)
+    total = beads.sizes["frame"]
+    count = total if frames is None else min(whole("frames", frames, minimum=2), total)
+    require(count >= 2, f"beads must hold at least two frames for a standard error, got {count}.")
+    chosen = beads.isel(frame=np.linspace(0, total - 1, count).round().astype(int))
+    shared = topology(chosen)
+    boxes = chosen["box"].to_numpy().astype(float) if "box" in chosen else None
+    ready = observable.prepare(shared, boxes)
+    nobody = jnp.zeros((chosen.sizes["bead"], 0), jnp.int32)
+    measure = jax.jit(lambda x, box: ready.measure(Configuration(x, box, nobody, shared)))
+    values = np.stack(
+        [
+            measure(
+                jnp.asarray(chosen["position"].isel(frame=index).to_numpy(), float),
+                None if boxes is None else jnp.asarray(boxes[index]),
+            )
+            for index in range(count)
+        ]
+    ).astype(np.float64)
+    labels = ready.coordinates(shared)
+    units = {"units": ready.units}
+    return xr.Dataset(
+        {
+            ready.name: (tuple(labels), values.mean(axis=0), units),
+            f"{ready.name}_error": (tuple(labels), block_standard_error(values, blocks=blocks), units),
+        },
+        coords=labels,
+        attrs={"frames": count},
+    )

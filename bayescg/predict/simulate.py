@@ -1,0 +1,267 @@
+"""simulate: a posterior through dynamics, with the uncertainty of the draws and of the sampling apart."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+
+from bayescg._checks import BayescgError, positive, require, whole
+from bayescg._typing import Array, NumpyArray
+from bayescg.data import topology
+from bayescg.dynamics import simulate_ensemble
+from bayescg.inference import Problem
+from bayescg.interfaces import AbstractObservable
+from bayescg.model import Model
+from bayescg.numerics.host_loop import HostLoop
+from bayescg.observables import RDF
+from bayescg.predict.summary import diagnostics, predictive, summary
+
+ENGINES = ("jax-md",)
+"""Programs that can run the dynamics."""
+
+EQUILIBRATION = 0.2
+"""Steps before measuring, as a part of the steps that are measured, where none are given."""
+
+
+class Selection(NamedTuple):
+    """Draws of a posterior, evenly thinned over all chains.
+
+    Attributes:
+        chain: index of the chain of every draw.
+        draw: index within its chain.
+        values: path -> (draw, ...) values.
+    """
+
+    chain: NumpyArray
+    draw: NumpyArray
+    values: dict[str, NumpyArray]
+
+
+def simulate(
+    problem: Problem,
+    posterior: xr.DataTree,
+    *,
+    key: Array,
+    draws: int = 32,
+    steps: int = 20_000,
+    timestep: float = 0.005,
+    observables: Sequence[AbstractObservable] = (RDF(),),
+    engine: str = "jax-md",
+    temperature: float | None = None,
+    friction: float = 1.0,
+    equilibration: int | None = None,
+    measure_every: int = 20,
+    replicas: int = 1,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+    group: str | None = None,
+) -> xr.DataTree:
+    """Simulate draws of a posterior and say how far they agree.
+
+    Every draw runs NVT Langevin dynamics from a frame of the data of its own.
+
+    Args:
+        problem: that the posterior belongs to.
+        posterior: from `bayescg.sample`.
+        key: source of all randomness; the same key gives the same bits.
+        draws: number of draws, evenly thinned over chains.
+        steps: per draw, after equilibration.
+        timestep: ps.
+        observables: measured on the fly, names all different.
+        engine: program that runs the dynamics.
+        temperature: K; None for that of the data.
+        friction: of the thermostat, 1/ps.
+        equilibration: steps before measuring; None for a fifth of `steps`.
+        measure_every: steps between measurements.
+        replicas: independent simulations of every draw.
+        checkpoint: folder for the state of a long run; the same call resumes it, bit for bit.
+        progress: whether to show a bar.
+        group: of the posterior; None for `posterior_sandwich` where there is one, else `posterior`.
+
+    Returns:
+        DataTree with the groups `posterior_predictive` (mean and `<name>_error` of every draw), `summary`
+        (one node per observable: mean, between_draw_sd, within_draw_sd, band), `diagnostics` (explosions,
+        kinetic temperature, neighbour lists); settings in the attributes of the root, and what went wrong
+        in `attrs["warnings"]`, a JSON list.
+
+    Raises:
+        BayescgError: an unknown engine or group, more draws than there are, a bad setting.
+        Interrupted: Ctrl-C; the checkpoint keeps what was done.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> posterior = bcg.sample(problem, bcg.Conjugate(draws=50), key=jax.random.key(0), progress=False)
+        >>> simulated = bcg.simulate(
+        ...     problem, posterior, draws=2, steps=40, key=jax.random.key(1), progress=False
+        ... )
+        >>> simulated["posterior_predictive"].radial_distribution.dims
+        ('draw', 'type_pair', 'distance')
+    """
+    _check_engine(engine)
+    replicas, steps = whole("replicas", replicas), whole("steps", steps)
+    temperature = positive("temperature", temperature or problem.temperature, unit="K")
+    chosen = select_draws(posterior, draws=draws, group=group)
+    models = _models(problem, chosen)
+    frames, start, box = _start(problem.beads, len(models) * replicas)
+    settings = {
+        "steps": steps,
+        "timestep": timestep,
+        "temperature": temperature,
+        "friction": friction,
+        "equilibration": round(EQUILIBRATION * steps) if equilibration is None else equilibration,
+        "measure_every": measure_every,
+    }
+    identity = [problem.fingerprint, settings, replicas, list(observables), jax.random.key_data(key).tolist()]
+    started = time.perf_counter()
+    run = simulate_ensemble(
+        [model for model in models for _ in range(replicas)],
+        start,
+        box=box,
+        topology=topology(problem.beads),
+        observables=observables,
+        key=key,
+        loop=HostLoop(checkpoint, progress, _fingerprint(identity, chosen, frames)),
+        **settings,
+    )
+    seconds = time.perf_counter() - started
+    run = run.assign_coords(draw=np.repeat(np.arange(len(models)), replicas), frame=("draw", frames))
+    origin = {"posterior_chain": ("draw", chosen.chain), "posterior_draw": ("draw", chosen.draw)}
+    per_draw = predictive(run, [observable.name for observable in observables]).assign_coords(origin)
+    checks = diagnostics(run, temperature=temperature)
+    tree = {"posterior_predictive": per_draw, "diagnostics": checks}
+    for observable in observables:
+        tree[f"summary/{observable.name}"] = summary(per_draw, observable.name)
+    result = xr.DataTree.from_dict(tree)
+    taken = run.sizes["draw"] * (run.sizes["record"] * run.attrs["record_steps"] + run.attrs["equilibration"])
+    result.attrs = settings | {
+        "equilibration": run.attrs["equilibration"],
+        "engine": engine,
+        "group": _group(posterior, group),
+        "replicas": replicas,
+        "key": json.dumps(jax.random.key_data(key).tolist()),
+        "fingerprint": problem.fingerprint,
+        "seconds": seconds,
+        "bead_steps_per_second": taken * run.sizes["bead"] / seconds,
+        "warnings": json.dumps(_named_warnings(checks, temperature)),
+    }
+    return result
+
+
+def select_draws(posterior: xr.DataTree, *, draws: int, group: str | None = None) -> Selection:
+    """Evenly thinned draws of a posterior.
+
+    Args:
+        posterior: with a group of variables (chain, draw, ...).
+        draws: how many.
+        group: its name; None for `posterior_sandwich` where there is one, else `posterior`.
+
+    Raises:
+        BayescgError: no such group, or fewer draws than wanted.
+
+    Example:
+        >>> import numpy as np
+        >>> tree = xr.DataTree.from_dict(
+        ...     {"posterior": xr.Dataset({"a": (("chain", "draw"), np.arange(8.0).reshape(2, 4))})}
+        ... )
+        >>> select_draws(tree, draws=4).values["a"].tolist()
+        [1.0, 3.0, 5.0, 7.0]
+    """
+    dataset = posterior[_group(posterior, group)].to_dataset()
+    chains, length = dataset.sizes["chain"], dataset.sizes["draw"]
+    wanted = whole("draws", draws)
+    require(
+        wanted <= chains * length,
+        f"draws must be at most the {chains * length} of the posterior, got {wanted}. "
+        "Sample more, or ask for fewer.",
+    )
+    flat = ((np.arange(wanted) + 0.5) * chains * length / wanted).astype(int)
+    chain, draw = np.divmod(flat, length)
+    values = {
+        str(name): variable.transpose("chain", "draw", ...).to_numpy()[chain, draw]
+        for name, variable in dataset.data_vars.items()
+    }
+    return Selection(chain, draw, values)
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise BayescgError(
+            f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}. "
+            "For other programs export the draws."
+        )
+
+
+def _group(posterior: xr.DataTree, group: str | None) -> str:
+    if group is None:
+        return "posterior_sandwich" if "posterior_sandwich" in posterior.children else "posterior"
+    if group not in posterior.children:
+        raise BayescgError(
+            f"group must be one of {', '.join(map(repr, posterior.children))}, got {group!r}. "
+            "Leave it out for the default."
+        )
+    return group
+
+
+def _models(problem: Problem, chosen: Selection) -> list[Model]:
+    return [
+        problem.model({path: values[index] for path, values in chosen.values.items()})
+        for index in range(len(chosen.chain))
+    ]
+
+
+def _start(beads: xr.Dataset, count: int) -> tuple[NumpyArray, NumpyArray, NumpyArray | None]:
+    """Evenly spaced frames, their positions (run, bead, dim), and one box for all.
+
+    Where the box fluctuates, all frames are scaled to its mean.
+    """
+    total = beads.sizes["frame"]
+    frames = ((np.arange(count) + 0.5) * total / count).astype(int)
+    positions = (
+        beads["position"].transpose("frame", "bead", "dim").isel(frame=frames).to_numpy().astype(float)
+    )
+    if "box" not in beads:
+        return frames, positions, None
+    boxes = beads["box"].transpose("frame", "dim").to_numpy().astype(float)
+    mean = boxes.mean(axis=0)
+    return frames, positions * (mean / boxes[frames])[:, None], mean
+
+
+def _fingerprint(identity: list[Any], chosen: Selection, frames: NumpyArray) -> str:
+    digest = hashlib.sha256(repr(identity).encode())
+    for path in sorted(chosen.values):
+        digest.update(path.encode())
+        digest.update(np.ascontiguousarray(chosen.values[path]).tobytes())
+    digest.update(frames.tobytes())
+    return digest.hexdigest()
+
+
+def _named_warnings(checks: xr.Dataset, temperature: float) -> list[str]:
+    """What went wrong and what to do about it."""
+    found = []
+    exploded = np.flatnonzero(checks["exploded"].to_numpy())
+    if exploded.size:
+        first = exploded[0]
+        found.append(
+            f"{exploded.size} of {checks.sizes['run']} simulations exploded and are left out: "
+            + ", ".join(
+                f"draw {int(checks['draw'][i])} at step {int(checks['exploded_step'][i])}" for i in exploded
+            )
+            + f". Take a shorter timestep, or look at the potential of draw {int(checks['draw'][first])}."
+        )
+    mean = float(checks["kinetic_temperature"].mean())
+    error = float(np.sqrt((checks["kinetic_temperature_error"] ** 2).mean() / checks.sizes["run"]))
+    if abs(mean - temperature) > max(5 * error, 0.02 * temperature):
+        found.append(
+            f"kinetic temperature is {mean:.1f} ± {error:.1f} K against a target of {temperature:.1f} K. "
+            "Take a shorter timestep, or a longer equilibration."
+        )
+    return found

@@ -1,0 +1,80 @@
+"""Weak default priors for every potential of the package."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from bayescg._checks import BayescgError
+from bayescg.interfaces import AbstractPotential, LinearSum, Sum
+from bayescg.model import Model
+from bayescg.potentials import LennardJones, PairSpline
+from bayescg.priors.smoothness import SplineSmoothness
+from bayescg.priors.tree import Prior
+
+ENERGY_SPREAD, LENGTH_SPREAD = 1.0, 0.2
+"""Standard deviations of the log of an energy and a length around the value the model was given."""
+
+
+def default(model: Model) -> Prior:
+    """Weak priors for every parameter of the model's potential.
+
+    Splines get `SplineSmoothness`; Lennard-Jones parameters are log-normal around the values the model
+    was built with (a factor e either way for epsilon, 20% for sigma). A likelihood adds its own, for
+    the noise, unless the prior names them.
+
+    Args:
+        model: prepared or not.
+
+    Returns:
+        A `Prior`; change entries with `|`.
+
+    Raises:
+        BayescgError: no default is known for a potential of your own; give its priors by path.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> sorted(bcg.priors.default(bcg.Model(bcg.potentials.PairSpline(cutoff=0.9))))
+        ['potential.coefficients']
+    """
+    return Prior({f"potential.{path}": entry for path, entry in _of(model.potential).items()})
+
+
+@functools.singledispatch
+def _of(potential: AbstractPotential) -> dict[str, Any]:
+    raise BayescgError(
+        f"No default prior is known for {type(potential).__name__}. Give one per parameter, as in "
+        "{'potential.stiffness': numpyro.distributions.LogNormal(0.0, 1.0)}."
+    )
+
+
+@_of.register
+def _(potential: Sum) -> dict[str, Any]:
+    return _of_terms(potential.terms)
+
+
+@_of.register
+def _(potential: LinearSum) -> dict[str, Any]:
+    return _of_terms(potential.terms)
+
+
+@_of.register
+def _(potential: PairSpline) -> dict[str, Any]:
+    return {"coefficients": SplineSmoothness()}
+
+
+@_of.register
+def _(potential: LennardJones) -> dict[str, Any]:
+    return {
+        "epsilon": dist.LogNormal(jnp.log(potential.epsilon), ENERGY_SPREAD),
+        "sigma": dist.LogNormal(jnp.log(potential.sigma), LENGTH_SPREAD),
+    }
+
+
+def _of_terms(terms: tuple[AbstractPotential, ...]) -> dict[str, Any]:
+    return {
+        f"terms.{index}.{path}": entry
+        for index, term in enumerate(terms)
+        for path, entry in _of(term).items()
+    }

@@ -1,0 +1,11 @@
+"""Figures: what the posterior says, how sure it is, and how well it was sampled.
+
+Every function returns a matplotlib Figure of its own and changes no global setting.
+"""
+
+from bayescg.viz.identifiability import plot_spectrum
+from bayescg.viz.posterior import plot_rank, plot_trace
+from bayescg.viz.potential import plot_potential
+from bayescg.viz.predictive import plot_observable
+
+__all__ = ["plot_observable", "plot_potential", "plot_rank", "plot_spectrum", "plot_trace"]
