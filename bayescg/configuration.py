@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
+from bayescg._checks import require
 from bayescg._typing import Array, Float, Int
 
 
@@ -53,6 +54,24 @@ class Support(eqx.Module):
 
     type_names: tuple[str, ...] = eqx.field(static=True)
     shortest: tuple[float, ...] = eqx.field(static=True)
+
+    def check_types(self, prepared: tuple[str, ...]) -> None:
+        """Raise where a potential was prepared for other bead types: its rows would change their meaning.
+
+        Args:
+            prepared: types that the potential was prepared for; empty where it was not.
+
+        Raises:
+            BayescgError: the types differ.
+
+        Example:
+            >>> Support(("A",), (0.3,)).check_types(())
+        """
+        require(
+            prepared in ((), self.type_names),
+            f"the potential was prepared for the bead types {prepared}, got data of {self.type_names}. "
+            "Map all data to the same bead types, or build a new potential.",
+        )
 
 
 def type_pairs(count: int) -> tuple[tuple[int, int], ...]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayescg._checks import BayescgError
 from bayescg._typing import Array
@@ -61,9 +62,9 @@ def with_values(tree: Tree, values: Mapping[str, Any]) -> Tree:
     for path, value in values.items():
         if path not in known:
             raise BayescgError(unknown_path(path, known))
-        if jnp.shape(value) != known[path].shape:
+        if np.shape(value) != known[path].shape:
             raise BayescgError(
-                f"{path} must have shape {known[path].shape}, got {jnp.shape(value)}. "
+                f"{path} must have shape {known[path].shape}, got {np.shape(value)}. "
                 "Give one value per element."
             )
     leaves = [

@@ -3,6 +3,7 @@
 from bayescg.data import mapping, synthetic
 from bayescg.data.bundled import water
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
+from bayescg.data.example import example
 from bayescg.data.kinetic import kinetic_temperature
 from bayescg.data.storage import read, to_file
 from bayescg.data.trajectory import read_trajectory
@@ -10,6 +11,7 @@ from bayescg.data.unit_systems import UnitSystem
 
 __all__ = [
     "UnitSystem",
+    "example",
     "kinetic_temperature",
     "mapping",
     "read",

@@ -40,7 +40,7 @@ def read_topology(path: Path, units: str | UnitSystem | None) -> tuple[xr.Datase
             # the parser alone: a Universe would read the coordinates of the topology too
             with get_parser_for(str(path))(str(path)) as parser:
                 parsed = parser.parse()
-            universe = MDAnalysis.Universe(parsed, to_guess=())
+            universe: Any = MDAnalysis.Universe(parsed, to_guess=())
         except (ValueError, OSError, TypeError, RuntimeError, IndexError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BayescgError(
@@ -53,11 +53,11 @@ def read_topology(path: Path, units: str | UnitSystem | None) -> tuple[xr.Datase
             universe.guess_TopologyAttrs(to_guess=["types", "masses"])
     atoms = universe.atoms
     masses = atoms.masses.astype(np.float64)
+    names = atoms.names if "names" in known else atoms.types
     if guessed:
-        _warn_guessed(path, atoms.names, masses)
+        _warn_guessed(path, names, masses)
     elif path.suffix.lower() == ".data" and units is not None:
         masses = masses * unit_system(units, file=path.name).mass
-    names = atoms.names if "names" in known else atoms.types
     residues = in_order(atoms.resindices)
     bonds = universe.bonds.indices if "bonds" in known else np.zeros((0, 2))
     bonds = np.sort(bonds.astype(np.int64), axis=1)

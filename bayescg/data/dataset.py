@@ -25,6 +25,7 @@ or a DataTree with one node each.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +38,7 @@ from bayescg.data.weighting import per_frame
 from bayescg.interfaces import Topology
 from bayescg.units import UNITS
 
-Data = xr.Dataset | xr.DataTree | Iterable[xr.Dataset]
+Data = xr.Dataset | xr.DataTree | Iterable[Any]
 
 CARTESIAN = ("x", "y", "z")
 """Labels along dim of positions in space; any others are collective variables."""

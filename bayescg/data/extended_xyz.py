@@ -11,6 +11,7 @@ ours. Velocities stand in `velo`, `vel` or `velocities`, forces in `forces` or `
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -59,27 +60,30 @@ class ExtendedXYZFrames(AbstractFrameSource):
 
     def read(self, numbers: NumpyArray, chosen: NumpyArray | None) -> dict[str, NumpyArray]:
         """Read frames into arrays of float64, as precise as the text."""
-        kept = slice(None) if chosen is None else chosen
-        rows: dict[str, list] = {name: [] for name in self.fields}
+        rows: dict[str, list[Any]] = {name: [] for name in self.fields}
         with self.path.open("rb") as file:
             for number in numbers:
-                file.seek(self.offsets[number])
+                file.seek(int(self.offsets[number]))
                 try:
                     pairs, columns = _frame(file, self.atoms)
                     for name in self.fields:
-                        if name == "time":
-                            rows[name].append(float(pairs.get("time", number)) * self.units.time)
-                        elif name == "box":
-                            vectors = np.array(pairs["lattice"].split(), dtype=float).reshape(3, 3)
-                            rows[name].append(rectangular(vectors, self.path) * self.units.length)
-                        else:
-                            scale = getattr(self.units, SCALES[name])
-                            rows[name].append(columns[name][kept].astype(float) * scale)
+                        rows[name].append(self._quantity(name, pairs, columns, chosen))
                 except (KeyError, ValueError, IndexError) as error:
                     if isinstance(error, BayescgError):
                         raise
                     raise damaged(self.path, int(number), error) from error
         return {name: np.array(values) for name, values in rows.items()}
+
+    def _quantity(
+        self, name: str, pairs: dict[str, str], columns: dict[str, NumpyArray], chosen: NumpyArray | None
+    ) -> Any:
+        if name == "time":
+            return float(pairs["time"]) * self.units.time
+        if name == "box":
+            vectors = np.array(pairs["lattice"].split(), dtype=float).reshape(3, 3)
+            return rectangular(vectors, self.path) * self.units.length
+        values = columns[name] if chosen is None else columns[name][chosen]
+        return values.astype(float) * getattr(self.units, SCALES[name])
 
     def columns(self) -> dict[str, NumpyArray]:
         """Columns of the first frame, as text, by our names."""
@@ -133,7 +137,8 @@ def open_extended_xyz(path: Path, units: str | UnitSystem | None) -> ExtendedXYZ
             "Write one file for each number of atoms."
         )
     periodic = "lattice" in pairs and "F" not in pairs.get("pbc", "T T T").upper()
-    fields = ("time", *(("box",) if periodic else ()), *(name for name in SCALES if name in columns))
+    has = {"time": "time" in pairs, "box": periodic} | {name: name in columns for name in SCALES}
+    fields = tuple(name for name, there in has.items() if there)
     digits = min(len(x.partition(".")[2]) for x in columns["position"].ravel()[:300])
     precision = 10.0**-digits * system.length
     return ExtendedXYZFrames(path, index[0][1], len(index), fields, precision, offsets, system)

@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.data.linear_map import ROUNDING, AbstractLinearMapping, LinearMap, rigid_atoms
-from bayescg.data.weighting import frame_blocks, weighted_sums
+from bayescg.data.weighting import Sparse, frame_blocks, weighted_sums
 
 SAMPLES_PER_WEIGHT = 10
 """Force samples asked for every weight that is optimized: overfitting then lowers the noise by under 10%."""
@@ -111,14 +111,16 @@ class OptimizedForces(AbstractLinearMapping):
             columns.append(np.repeat(members[:, None, :], beads.shape[1], axis=1).ravel())
             weights.append(np.tile(C.ravel(), len(members)))
         shape = (matrices.positions.shape[0], E.shape[0])
-        C = csr_array((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+        C: Sparse = csr_array(
+            (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape
+        )
         B = (C @ E).tocsr()
         return LinearMap(
             matrices.positions, B, matrices.types, matrices.description, "optimized linear force map"
         )
 
 
-def group_sums(groups: NumpyArray) -> csr_array:
+def group_sums(groups: NumpyArray) -> Sparse:
     """The matrix E that sums over rigid groups.
 
     Example:
@@ -151,7 +153,7 @@ def _least_noise(S: NumpyArray, A: NumpyArray, *, samples: int, types: NumpyArra
 
 
 def _kinds_of_molecules(
-    atoms: xr.Dataset, groups: NumpyArray, A: csr_array
+    atoms: xr.Dataset, groups: NumpyArray, A: Sparse
 ) -> Iterator[tuple[NumpyArray, NumpyArray]]:
     """Rigid groups (molecule, group) and beads (molecule, bead) of every kind of molecule.
 
@@ -178,7 +180,7 @@ def _by_molecule(atoms: xr.Dataset) -> NumpyArray:
     return atoms["molecule" if "molecule" in atoms else "residue"].to_numpy()
 
 
-def _second_moments(force: xr.DataArray, E: csr_array, kinds: list[NumpyArray]) -> list[NumpyArray]:
+def _second_moments(force: xr.DataArray, E: Sparse, kinds: list[NumpyArray]) -> list[NumpyArray]:
     """S = <g g'> for every kind, over frames, molecules and directions."""
     moments = [np.zeros((members.shape[1],) * 2) for members in kinds]
     for block in frame_blocks(force):

@@ -72,7 +72,7 @@ def read_frames(
         {}
     """
     runs = np.split(np.arange(len(files)), np.flatnonzero(np.diff(files)) + 1)
-    parts = [sources[files[run[0]]].read(numbers[run], chosen) for run in runs if len(run)]
+    parts = [sources[int(files[run[0]])].read(numbers[run], chosen) for run in runs if len(run)]
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
@@ -97,14 +97,14 @@ def lazy_frames(
     Returns:
         A dask array for every field the files hold.
     """
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     sample = read_frames(sources, files[:1], numbers[:1], chosen)
     pieces: dict[str, list[Any]] = {name: [] for name in sample}
     for start in range(0, len(files), chunks):
         part = slice(start, start + chunks)
-        task = dask.delayed(
+        task: Any = delayed(
             partial(read_frames, sources, files[part], numbers[part], chosen), traverse=False
         )()
         for name, example in sample.items():

@@ -15,10 +15,6 @@ from bayescg._checks import BayescgError, BayescgWarning, require
 from bayescg._typing import NumpyArray
 from bayescg.data.frame_source import AbstractFrameSource, damaged, rectangular
 
-HEADER_BYTES = 100
-"""More than the fixed header of a TRR frame takes: a remainder this short is a header cut off."""
-
-
 _MOVING = ("position", "velocity", "force")
 
 
@@ -95,10 +91,11 @@ def open_gromacs(path: Path) -> GromacsFrames:
             f"cannot be read ({error}). Check that the file was written to the end."
         ) from error
     if broken:
-        at = offsets[whole] if whole < len(offsets) else path.stat().st_size
+        size = path.stat().st_size
+        at = offsets[whole] if whole < len(offsets) else offsets[-1] + offsets[1]
         warnings.warn(
-            f"{path.name} breaks off in the middle of frame {whole} (byte {at} of {path.stat().st_size}); "
-            f"the {whole} whole frames before it are kept.",
+            f"{path.name} breaks off in the middle of frame {whole} (at byte {at} of {size}); the {whole} "
+            "whole frames before it are kept.",
             BayescgWarning,
             stacklevel=4,
         )
@@ -135,14 +132,16 @@ def _whole_frames(path: Path, file: Any, offsets: NumpyArray) -> tuple[int, bool
     """Number of whole frames, and whether something follows that is none."""
     count = len(offsets)
     try:
-        file.seek(count - 1)
-        file.read()
+        last = _frame(file, count - 1)
     except OSError:
+        if count == 1:
+            raise
         return count - 1, True
+    if _is_xtc(path) or count == 1:
+        return count, False
     sizes = np.diff([*offsets, path.stat().st_size])
-    rest = sizes[-1] - sizes[:-1]
-    header_cut = not _is_xtc(path) and bool(np.any((rest > 0) & (rest < HEADER_BYTES)))
-    return count, header_cut and not np.any(rest == 0)
+    longer = bool(sizes[-1] != sizes[0])
+    return count, longer and _content(last) == _content(_frame(file, 0))
 
 
 def _alike(path: Path, file: Any, offsets: NumpyArray) -> tuple[NumpyArray, Any]:
@@ -155,11 +154,7 @@ def _alike(path: Path, file: Any, offsets: NumpyArray) -> tuple[NumpyArray, Any]
         sizes = np.diff(offsets, append=offsets[-1] + np.inf)
         known = sizes[:-1]
         kept = kept[:-1][known == known.max()]
-        file.seek(len(offsets) - 1)
-        last = file.read()
-        file.seek(int(kept[0]))
-        first = file.read()
-        if (last.hasx, last.hasv, last.hasf) == (first.hasx, first.hasv, first.hasf):
+        if _content(_frame(file, len(offsets) - 1)) == _content(_frame(file, int(kept[0]))):
             kept = np.append(kept, len(offsets) - 1)
     if len(kept) < len(offsets):
         warnings.warn(
@@ -168,5 +163,13 @@ def _alike(path: Path, file: Any, offsets: NumpyArray) -> tuple[NumpyArray, Any]
             BayescgWarning,
             stacklevel=5,
         )
-    file.seek(int(kept[0]))
-    return kept, file.read()
+    return kept, _frame(file, int(kept[0]))
+
+
+def _frame(file: Any, number: int) -> Any:
+    file.seek(number)
+    return file.read()
+
+
+def _content(frame: Any) -> tuple[bool, bool, bool]:
+    return bool(frame.hasx), bool(frame.hasv), bool(frame.hasf)

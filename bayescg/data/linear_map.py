@@ -17,6 +17,7 @@ References:
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -28,7 +29,7 @@ from bayescg._typing import NumpyArray
 from bayescg.data.constraints import rigid_groups
 from bayescg.data.dataset import validate
 from bayescg.data.molecules import bridges, components, in_order, make_whole, refuse_wide, walk
-from bayescg.data.weighting import per_frame, weighted_sums
+from bayescg.data.weighting import Sparse, per_frame, weighted_sums
 from bayescg.interfaces import AbstractMapping
 from bayescg.units import UNITS
 
@@ -47,8 +48,8 @@ class LinearMap(eqx.Module):
         force_description: a sentence on B.
     """
 
-    positions: csr_array
-    forces: csr_array
+    positions: Sparse
+    forces: Sparse
     types: NumpyArray
     description: str
     force_description: str
@@ -110,17 +111,17 @@ def apply(matrices: LinearMap, atoms: xr.Dataset) -> xr.Dataset:
     bonds = _bead_bonds(M, atoms)
     if len(bonds):
         variables["bond"] = xr.DataArray(bonds, dims=("bond", "end"))
-    kept = [name for name in ("box", "trajectory", "time") if name in atoms.variables]
+    kept = atoms[[name for name in ("box", "trajectory", "time") if name in atoms.variables]]
     attrs = {
         name: atoms.attrs[name] for name in ("temperature", "source", "source_hash") if name in atoms.attrs
     }
     attrs["mapping"] = matrices.description
     if "force" in atoms:
         attrs["force_mapping"] = matrices.force_description
-    beads = atoms[kept].drop_vars([name for name in atoms[kept].coords if name not in ("time", "dim")])
-    beads = beads.assign(variables)
-    beads.attrs = attrs
-    return beads
+    beads = xr.Dataset(variables).merge(
+        kept.drop_vars([name for name in kept.coords if name not in ("time", "dim")])
+    )
+    return beads.assign_attrs(attrs)
 
 
 def check_force_map(matrices: LinearMap, atoms: xr.Dataset) -> None:
@@ -147,9 +148,9 @@ def check_force_map(matrices: LinearMap, atoms: xr.Dataset) -> None:
     listed = (f"{names[i]} {B[bead, i]:.3g}" for i in np.flatnonzero(groups == groups[atom])[:6])
     raise BayescgError(
         f"force weights must be equal over atoms that rigid bonds join, got {', '.join(listed)} in bead "
-        f"{bead} ({matrices.types[bead]}). Engines leave constraint forces out, so these forces would be biased. "
-        "Wrap the map: bayescg.mapping.AggregatedForces(...) sums the forces of the whole rigid group, "
-        "OptimizedForces(...) also lowers their noise; for positions alone drop the forces with "
+        f"{bead} ({matrices.types[bead]}). Engines leave constraint forces out, so these forces would "
+        "be biased. Wrap the map: bayescg.mapping.AggregatedForces(...) sums the forces of the whole rigid "
+        "group, OptimizedForces(...) also lowers their noise; for positions alone drop the forces with "
         'atoms.drop_vars("force").'
     )
 
@@ -165,7 +166,7 @@ def rigid_atoms(atoms: xr.Dataset) -> NumpyArray:
 class _Sums:
     """W applied to every frame."""
 
-    def __init__(self, weights: csr_array) -> None:
+    def __init__(self, weights: Sparse) -> None:
         self.weights = weights
 
     def __call__(self, values: NumpyArray) -> NumpyArray:
@@ -175,7 +176,7 @@ class _Sums:
 class _WholeSums:
     """M applied to every frame after molecules are made whole."""
 
-    def __init__(self, weights: csr_array, bonds: NumpyArray) -> None:
+    def __init__(self, weights: Sparse, bonds: NumpyArray) -> None:
         count = weights.shape[1]
         sizes = np.diff(weights.indptr)
         groups, members = np.repeat(np.arange(len(sizes)), sizes), weights.indices
@@ -192,7 +193,7 @@ class _WholeSums:
         return weighted_sums(self.weights, whole)
 
 
-def _whole_positions(M: csr_array, atoms: xr.Dataset) -> NumpyArray:
+def _whole_positions(M: Sparse, atoms: xr.Dataset) -> Any:
     if "box" not in atoms:
         return per_frame(_Sums(M), atoms["position"], sites=M.shape[0])
     bonds = atoms["bond"].to_numpy() if "bond" in atoms else np.zeros((0, 2), dtype=np.int64)
@@ -206,7 +207,7 @@ def _molecules(atoms: xr.Dataset) -> NumpyArray:
     return np.arange(atoms.sizes["atom"])
 
 
-def _bead_bonds(M: csr_array, atoms: xr.Dataset) -> NumpyArray:
+def _bead_bonds(M: Sparse, atoms: xr.Dataset) -> NumpyArray:
     """Beads are bonded if a bond joins their atoms; atoms of no bead count to the nearest along bonds."""
     if "bond" not in atoms:
         return np.zeros((0, 2), dtype=np.int64)
@@ -224,11 +225,11 @@ def _bead_bonds(M: csr_array, atoms: xr.Dataset) -> NumpyArray:
     return np.unique(ends[(ends[:, 0] >= 0) & (ends[:, 0] != ends[:, 1])], axis=0)
 
 
-def _frame_wise(name: str, values: NumpyArray) -> xr.DataArray:
+def _frame_wise(name: str, values: Any) -> xr.DataArray:
     return xr.DataArray(values, dims=("frame", "bead", "dim"), attrs={"units": UNITS[name]})
 
 
-def _largest(matrix: csr_array) -> tuple[float, int, int]:
+def _largest(matrix: Sparse) -> tuple[float, int, int]:
     """Largest absolute entry of a sparse matrix and where it stands."""
     entries = abs(matrix).tocoo()
     if not entries.nnz:

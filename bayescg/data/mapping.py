@@ -22,6 +22,7 @@ from bayescg.data.force_map import AggregatedForces, OptimizedForces
 from bayescg.data.linear_map import ROUNDING, AbstractLinearMapping, LinearMap
 from bayescg.data.noised import Noised
 from bayescg.data.selection import select_atoms
+from bayescg.data.weighting import Sparse
 
 __all__ = [
     "AggregatedForces",
@@ -130,8 +131,8 @@ class Linear(AbstractLinearMapping):
         {'frame': 2, 'bead': 2, 'dim': 3}
     """
 
-    weights: NumpyArray | csr_array
-    force_weights: NumpyArray | csr_array | None = None
+    weights: NumpyArray | Sparse
+    force_weights: NumpyArray | Sparse | None = None
     names: tuple[str, ...] | None = eqx.field(static=True, default=None, converter=lambda n: n and tuple(n))
 
     def linear_map(self, atoms: xr.Dataset) -> LinearMap:
@@ -165,8 +166,8 @@ def _what(by: By) -> str:
     return by if isinstance(by, str) else "group of atoms (" + ", ".join(by) + ")"
 
 
-def _matrix(name: str, weights: NumpyArray | csr_array, atoms: xr.Dataset) -> csr_array:
-    matrix = csr_array(weights, dtype=np.float64)
+def _matrix(name: str, weights: NumpyArray | Sparse, atoms: xr.Dataset) -> Sparse:
+    matrix: Sparse = csr_array(weights, dtype=np.float64)
     matrix.eliminate_zeros()
     count = atoms.sizes["atom"]
     require(
@@ -189,8 +190,8 @@ def _grouped(
     what: str,
 ) -> LinearMap:
     shape = (len(types), atoms.sizes["atom"])
-    M = csr_array((weights, (beads, members)), shape=shape)
-    B = csr_array((np.ones(len(members)), (beads, members)), shape=shape)
+    M: Sparse = csr_array((weights, (beads, members)), shape=shape)
+    B: Sparse = csr_array((np.ones(len(members)), (beads, members)), shape=shape)
     return LinearMap(M, B, types, what, SUM_OF_FORCES)
 
 

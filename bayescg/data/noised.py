@@ -17,6 +17,8 @@ References:
     Vincent (2011), doi:10.1162/NECO_a_00142.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,7 @@ class Noised(AbstractMapping):
         return beads.assign_attrs(mapping=what, force_mapping=sentence)
 
 
-def _noise_like(values: xr.DataArray, key: PRNGKeyArray) -> NumpyArray:
+def _noise_like(values: xr.DataArray, key: PRNGKeyArray) -> Any:
     """Standard normal numbers of the shape of `values`; those of a frame depend on its number alone."""
     numbers = xr.DataArray(np.arange(values.shape[0])[:, None], dims=("frame", "one"))
 

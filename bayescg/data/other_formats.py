@@ -130,8 +130,8 @@ def open_other(path: Path, units: str | UnitSystem | None, timestep: float | Non
         )
     if breaks_off:
         warnings.warn(
-            f"{path.name} breaks off in the middle of frame {frames}; the {frames} whole frames before it are "
-            "kept.",
+            f"{path.name} breaks off in the middle of frame {frames}; the {frames} whole frames before "
+            "it are kept.",
             BayescgWarning,
             stacklevel=4,
         )
@@ -148,7 +148,7 @@ def _reader(path: Path, *, convert: bool) -> Iterator[Any]:
         warnings.filterwarnings("ignore", module="MDAnalysis")
         try:
             _probe(path, kind)
-            opened = reader(str(path), format=kind, convert_units=convert)
+            opened: Any = reader(str(path), format=kind, convert_units=convert)
         except (*SPOILED, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:120]
             raise BayescgError(
@@ -203,7 +203,7 @@ def _whole(path: Path, reader: Any) -> tuple[int, Any]:
 
 
 def _time(frame: Any, step: float | None, units: UnitSystem) -> float:
-    return frame.data["step"] * step if step is not None else frame.time * units.time
+    return float(frame.data["step"] * step if step is not None else frame.time * units.time)
 
 
 def _vectors(frame: Any) -> NumpyArray:

@@ -10,12 +10,12 @@ from bayescg.data.atoms import subset
 from bayescg.data.selection import select_atoms
 from bayescg.data.storage import read
 
-HDF5 = b"\x89HDF"
-"""How our netCDF files begin."""
+NETCDF3 = b"CDF"
+"""How AMBER's netCDF files begin; ours are HDF5 inside."""
 
 
 def is_own_schema(path: Path) -> bool:
-    """Whether a file is npz or HDF5 netCDF; AMBER's netCDF begins otherwise.
+    """Whether the ending of a file is .npz or .nc, and it is not AMBER's kind of netCDF.
 
     Example:
         >>> is_own_schema(Path("water.npz"))
@@ -26,7 +26,7 @@ def is_own_schema(path: Path) -> bool:
     if path.suffix.lower() not in (".nc", ".netcdf"):
         return False
     with path.open("rb") as file:
-        return file.read(len(HDF5)) == HDF5
+        return file.read(len(NETCDF3)) != NETCDF3
 
 
 def read_own_schema(

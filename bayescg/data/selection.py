@@ -76,7 +76,7 @@ def _universe(atoms: xr.Dataset) -> Any:
     count = atoms.sizes["atom"]
     residue = np.unique(atoms["residue"].to_numpy(), return_inverse=True)[1]
     first = np.unique(residue, return_index=True)[1]
-    universe = MDAnalysis.Universe.empty(
+    universe: Any = MDAnalysis.Universe.empty(
         count,
         n_residues=len(first),
         atom_resindex=residue,

@@ -1,6 +1,7 @@
 """Files of our own schema: netCDF (several state points too) and npz."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import xarray as xr
@@ -11,8 +12,11 @@ from bayescg.data.dataset import site_dimension
 ATTRIBUTES = "attributes"
 """Name of the array that holds the attributes in npz files."""
 
-ENCODING = {"zlib": True, "complevel": 4, "shuffle": True}
+COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
 """Compression of the arrays in netCDF files: lossless."""
+
+CHUNK_NUMBERS = 250_000
+"""Numbers stored together in netCDF files: 1 MB in float32, read in one piece."""
 
 
 def to_file(data: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
@@ -41,7 +45,11 @@ def to_file(data: xr.Dataset | xr.DataTree, path: str | Path) -> Path:
     elif path.suffix == ".nc" and isinstance(data, xr.DataTree):
         data.to_netcdf(path, engine="h5netcdf")
     elif path.suffix == ".nc":
-        encoding = {name: ENCODING for name, v in data.data_vars.items() if v.ndim and v.dtype.kind in "fiu"}
+        encoding = {
+            name: COMPRESSION | {"chunksizes": _stored_chunk(variable)}
+            for name, variable in data.data_vars.items()
+            if variable.size and variable.ndim and variable.dtype.kind in "fiu"
+        }
         data.to_netcdf(path, engine="h5netcdf", encoding=encoding)
     else:
         raise BayescgError(
@@ -74,7 +82,7 @@ def read(path: str | Path, *, chunks: int | None = None) -> xr.Dataset:
     try:
         dataset = _read_npz(path) if path.suffix == ".npz" else _read_netcdf(path, chunks)
         site_dimension(dataset)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise BayescgError(
             f"{path.name} must hold a Dataset of atoms or beads, but it does not: {error}. "
             "Write such files with bayescg.data.to_file."
@@ -85,6 +93,12 @@ def read(path: str | Path, *, chunks: int | None = None) -> xr.Dataset:
         "Write such files with bayescg.data.to_file.",
     )
     return dataset if path.suffix == ".nc" or chunks is None else dataset.chunk(frame=chunks)
+
+
+def _stored_chunk(variable: xr.DataArray) -> tuple[int, ...]:
+    """Whole frames, about as many as `CHUNK_NUMBERS` allows."""
+    first, *others = variable.shape
+    return (min(first, max(1, CHUNK_NUMBERS // int(np.prod(others)))), *others)
 
 
 def _arrays(dataset: xr.Dataset) -> dict[str, np.ndarray]:
@@ -116,11 +130,13 @@ def _read_npz(path: Path) -> xr.Dataset:
 
 
 def _read_netcdf(path: Path, chunks: int | None) -> xr.Dataset:
-    lazy = None if chunks is None else {"frame": chunks}
+    lazy = None if chunks is None else {}
     dataset = xr.open_dataset(path, engine="h5netcdf", chunks=lazy, decode_times=False)
     if chunks is None:
         with dataset:
             dataset = dataset.load()
+    else:
+        dataset = dataset.chunk(frame=chunks)
     for name, variable in dataset.variables.items():
         if variable.dtype.kind in "OT":
             dataset[name] = variable.dims, variable.to_numpy().astype(str), variable.attrs

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayescg._checks import positive, require, whole
+from bayescg._checks import BayescgError, positive, require, whole
 from bayescg._typing import NumpyArray
 from bayescg.data.atoms import from_columns, read_topology, subset
 from bayescg.data.constraints import SAMPLED_FRAMES, mark_rigid
@@ -120,12 +120,13 @@ def _read_theirs(
 ) -> xr.Dataset:
     sources = [_open(path, units, timestep) for path in paths]
     if topology is None:
-        require(
-            isinstance(sources[0], ExtendedXYZFrames),
-            f"topology must be given for {paths[0].name}, got None: the file does not name its atoms. "
-            "Give a file with names, masses and bonds, such as .tpr, .psf or LAMMPS .data.",
-        )
-        atoms, universe, name = from_columns(sources[0].columns()), None, paths[0].name
+        first = sources[0]
+        if not isinstance(first, ExtendedXYZFrames):
+            raise BayescgError(
+                f"topology must be given for {paths[0].name}, got None: the file does not name its atoms. "
+                "Give a file with names, masses and bonds, such as .tpr, .psf or LAMMPS .data."
+            )
+        atoms, universe, name = from_columns(first.columns()), None, first.path.name
     else:
         (path,) = _existing("topology", [topology])
         (atoms, universe), name = read_topology(path, units), path.name
@@ -153,9 +154,8 @@ def _read_theirs(
         name: (dims.get(name, ("frame", "atom", "dim")), array, {"units": UNITS[name]})
         for name, array in arrays.items()
     }
-    coords = {"time": variables.pop("time")} if "time" in variables else {}
-    dataset = dataset.assign(variables).assign_coords(dim=list("xyz"), **coords)
-    return dataset.assign(trajectory=("frame", files))
+    coords = {"dim": list("xyz"), **({"time": variables.pop("time")} if "time" in variables else {})}
+    return dataset.assign(variables | {"trajectory": ("frame", files)}).assign_coords(coords)
 
 
 def _open(path: Path, units: str | UnitSystem | None, timestep: float | None) -> AbstractFrameSource:

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.sparse import csr_array
 
 from bayescg._typing import NumpyArray
+
+Sparse = Any
+"""A scipy.sparse.csr_array; SciPy's classes carry no types a checker could follow."""
 
 BLOCK_NUMBERS = 2_000_000
 """Numbers handled at once: 16 MB in float64, small against any trajectory and large against call overhead."""
 
 
-def weighted_sums(weights: csr_array, values: NumpyArray) -> NumpyArray:
+def weighted_sums(weights: Sparse, values: NumpyArray) -> NumpyArray:
     """Apply a sparse matrix to every frame.
 
     Args:

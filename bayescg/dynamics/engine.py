@@ -12,8 +12,9 @@ resumed simulation takes the same steps bit for bit.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,22 +62,23 @@ class Engine:
         system: System,
         thermostat: Thermostat,
         observables: Sequence[AbstractObservable],
+        *,
+        draws: int,
         warmup: int,
     ) -> None:
         self.fields, self.system, self.thermostat = fields, system, thermostat
         self.observables, self.warmup = observables, warmup
-        self.draws = jax.tree.leaves(fields)[0].shape[0]
-        self.pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        self.draws = draws
+        self.pool = ThreadPoolExecutor(os.cpu_count())
         self.batched = jax.default_backend() != "cpu"
-        self._programs: dict[int, Any] = {}
+        self._compiled: set[int] = set()
 
     def begin(self, positions: Array, key: Array, capacity: int | None) -> Ensemble:
         """All draws at their start, with a neighbour matrix that is wide enough."""
         keys = jax.random.split(key, self.draws)
         width = self._room(positions) if capacity is None else capacity
         while True:
-            program = jax.jit(jax.vmap(lambda x, k, f, width=width: self._begin_one(x, k, f, width)))
-            walkers, widest = program(positions, keys, self.fields)
+            walkers, widest = _begin_all(positions, keys, self.fields, self.system, self.thermostat, width)
             if int(widest.max()) <= width:
                 break
             width = roomy_capacity(int(widest.max()), positions.shape[1])
@@ -125,56 +127,65 @@ class Engine:
     def _run(
         self, ensemble: Ensemble, draws: list[int], capacity: int, reach: NumpyArray
     ) -> dict[int, tuple[Walker, Record]]:
-        program = self._program(capacity)
-        measure = np.asarray(int(ensemble.record) >= self.warmup)
-        inputs = ensemble.walkers, self.fields, reach
+        measure = jnp.asarray(int(ensemble.record) >= self.warmup)
+        inputs = ensemble.walkers, self.fields, jnp.asarray(reach, ensemble.walkers.position.dtype)
+        settings = measure, self.system, self.thermostat, self.observables, capacity
         if self.batched:
-            outcome = program(*inputs, measure)
+            outcome = cast(Any, _record_all)(*inputs, *settings)
             return {draw: _pick(outcome, draw) for draw in draws}
 
         def run_one(draw: int) -> tuple[Walker, Record]:
-            return jax.block_until_ready(program(*_pick(inputs, draw), measure))
+            return jax.block_until_ready(cast(Any, _record_one)(*_pick(inputs, draw), *settings))
 
-        return dict(zip(draws, self.pool.map(run_one, draws), strict=True))
-
-    def _program(self, capacity: int) -> Any:
-        """Compiled once per capacity."""
-        if capacity not in self._programs:
-
-            def one(walker: Walker, field: ForceField, reach: Array, measure: Array) -> tuple[Walker, Record]:
-                return advance(
-                    walker,
-                    field,
-                    system=self.system,
-                    thermostat=self.thermostat,
-                    observables=self.observables,
-                    capacity=capacity,
-                    reach=jnp.asarray(reach, walker.position.dtype),
-                    measure=measure,
-                )
-
-            self._programs[capacity] = jax.jit(
-                jax.vmap(one, in_axes=(0, 0, 0, None)) if self.batched else one
-            )
-        return self._programs[capacity]
+        # the first draw compiles alone; threads would each compile the same program
+        alone = 0 if capacity in self._compiled else 1
+        outcomes = [*map(run_one, draws[:alone]), *self.pool.map(run_one, draws[alone:])]
+        self._compiled.add(capacity)
+        return dict(zip(draws, outcomes, strict=True))
 
     def _room(self, positions: Array) -> int:
         """Capacity from the first draw's start."""
-        count = jax.jit(
-            lambda x: (
-                find_neighbors(
-                    x,
-                    box=self.system.box,
-                    topology=self.system.topology,
-                    reach=self.fields.cutoff + self.thermostat.skin,
-                    capacity=1,
-                ).widest
-            )
-        )
-        return roomy_capacity(int(count(positions[0])), positions.shape[1])
+        reach = self.fields.cutoff + self.thermostat.skin
+        return roomy_capacity(int(_widest(positions[0], self.system, reach)), positions.shape[1])
 
-    def _begin_one(self, positions: Array, key: Array, field: ForceField, capacity: int) -> Any:
-        return begin(positions, key, field, system=self.system, thermostat=self.thermostat, capacity=capacity)
+
+def _one(
+    walker: Walker,
+    field: ForceField,
+    reach: Array,
+    measure: Array,
+    system: System,
+    thermostat: Thermostat,
+    observables: Sequence[AbstractObservable],
+    capacity: int,
+) -> tuple[Walker, Record]:
+    """`advance` with positional arguments, for the transformations below."""
+    return advance(
+        walker,
+        field,
+        system=system,
+        thermostat=thermostat,
+        observables=observables,
+        capacity=capacity,
+        reach=reach,
+        measure=measure,
+    )
+
+
+def _begin(
+    positions: Array, key: Array, field: ForceField, system: System, thermostat: Thermostat, capacity: int
+) -> tuple[Walker, Array]:
+    return begin(positions, key, field, system=system, thermostat=thermostat, capacity=capacity)
+
+
+_record_one = eqx.filter_jit(_one)
+_record_all = eqx.filter_jit(eqx.filter_vmap(_one, in_axes=(0, 0, 0, None, None, None, None, None)))
+_begin_all = eqx.filter_jit(eqx.filter_vmap(_begin, in_axes=(0, 0, 0, None, None, None)))
+
+
+@eqx.filter_jit
+def _widest(positions: Array, system: System, reach: float) -> Array:
+    return find_neighbors(positions, box=system.box, topology=system.topology, reach=reach, capacity=1).widest
 
 
 def _shrunk(reach: float) -> float:
@@ -183,7 +194,12 @@ def _shrunk(reach: float) -> float:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """One tree of arrays from many, with a new leading axis."""
+    """One tree of arrays from many, with a new leading axis.
+
+    Example:
+        >>> stack([{"a": jnp.zeros(2)}, {"a": jnp.ones(2)}])["a"].shape
+        (2, 2)
+    """
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 

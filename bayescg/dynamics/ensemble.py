@@ -1,5 +1,6 @@
 """Many draws of a model simulated at once: one Langevin trajectory per draw, observables on the fly."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,13 @@ from bayescg.interfaces import AbstractObservable, Topology
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.numerics.pairs import check_cutoff
+from bayescg.units import thermal_energy
 
 SKIN = 0.12
 """nm; for 510 waters anything from 0.1 to 0.15 costs the same."""
+
+THERMAL_STEPS = 20
+"""Half the skin is ten standard deviations of a bead's step: only an explosion goes further."""
 
 
 def simulate_ensemble(
@@ -38,7 +43,7 @@ def simulate_ensemble(
     key: Array,
     loop: HostLoop,
     records: int = 100,
-    skin: float = SKIN,
+    skin: float | None = None,
     capacity: int | None = None,
     precision: Any = jnp.float32,
 ) -> xr.Dataset:
@@ -59,7 +64,8 @@ def simulate_ensemble(
         key: random key.
         loop: progress, checkpoint and interruption.
         records: into how many block means the steps are divided, at most.
-        skin: what the neighbour list reaches beyond the cutoff, nm.
+        skin: what the neighbour list reaches beyond the cutoff, nm; a bead that jumps by more than half of
+            it in one step counts as an explosion. None for 0.12, or 20 thermal steps if that is more.
         capacity: first width of the neighbour matrix; None for what the start needs and some room.
         precision: of positions and forces; averages are float64.
 
@@ -74,14 +80,14 @@ def simulate_ensemble(
 
     Example:
         >>> import bayescg as bcg, jax, jax.numpy as jnp, numpy as np
-        >>> gas = bcg.Model(bcg.potentials.LennardJones(epsilon=0.997, sigma=0.34, cutoff=1.0))
+        >>> argon = bcg.potentials.LennardJones([0.997], [0.34], cutoff=1.0, type_names=("Ar",))
         >>> nothing = jnp.zeros((0, 2), int)
         >>> beads = Topology(jnp.zeros(8, int), jnp.full(8, 39.9), jnp.arange(8), nothing, ("Ar",))
         >>> cube = np.stack(np.meshgrid(*[[0.5, 1.5]] * 3), -1).reshape(1, 8, 3)
         >>> run = simulate_ensemble(
-        ...     [gas], cube, box=[2.0, 2.0, 2.0], topology=beads, temperature=300.0, timestep=0.005, steps=40,
-        ...     equilibration=0, friction=1.0, observables=[], measure_every=10, key=jax.random.key(0),
-        ...     loop=bcg.numerics.host_loop.HostLoop(progress=False), records=2,
+        ...     [bcg.Model(argon)], cube, box=[2.0, 2.0, 2.0], topology=beads, temperature=300.0,
+        ...     timestep=0.005, steps=40, equilibration=0, friction=1.0, observables=[], measure_every=10,
+        ...     key=jax.random.key(0), loop=HostLoop(progress=False), records=2,
         ... )
         >>> run.kinetic_temperature.shape
         (1, 2)
@@ -103,7 +109,7 @@ def simulate_ensemble(
         positive("temperature", temperature, unit="K"),
         positive("timestep", timestep, unit="ps"),
         positive("friction", friction, unit="1/ps"),
-        positive("skin", skin, unit="nm"),
+        _thermal_skin(topology, temperature, timestep) if skin is None else positive("skin", skin, unit="nm"),
         every,
         per_record,
     )
@@ -112,7 +118,7 @@ def simulate_ensemble(
     fields = _fields(models, topology)
     system = _system(topology, box, fields.cutoff, precision)
     ready = [observable.prepare(topology, box) for observable in observables]
-    engine = Engine(fields, system, thermostat, ready, warmup)
+    engine = Engine(fields, system, thermostat, ready, draws=len(models), warmup=warmup)
     with engine.pool:
         carry = engine.begin(_start(start, len(models), topology, precision), key, capacity)
         stage = loop.run("simulate", engine.step, carry, total=total, chunk=1, describe=_describe)
@@ -125,6 +131,11 @@ def _fields(models: Sequence[Model], topology: Topology) -> ForceField:
     kinds = len(topology.type_names)
     make = eqx.filter_jit(force_field)
     return stack([make(model.potential, kinds) for model in models])
+
+
+def _thermal_skin(topology: Topology, temperature: float, timestep: float) -> float:
+    speed = math.sqrt(thermal_energy(temperature) / float(np.min(np.asarray(topology.masses))))
+    return max(SKIN, THERMAL_STEPS * speed * timestep)
 
 
 def _system(topology: Topology, box: Any, cutoff: float, precision: Any) -> System:

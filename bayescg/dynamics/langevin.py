@@ -10,7 +10,7 @@ not finite, is an explosion: the state before it is kept, and the draw stands st
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +139,8 @@ def _guarded_step(
         before = walk.walker
         position, momentum = before.position, before.momentum
         mass = masses.astype(position.dtype)[:, None]
-        state = simulate.NVTLangevinState(position, momentum, before.force, mass, before.rng)
+        make = cast(Any, simulate.NVTLangevinState)
+        state = make(position, momentum, before.force, mass, before.rng)
         state = apply(state, neighbors=walk.neighbors)
         box = box_like(system, position)
         jump = jnp.sqrt(jnp.max(squared_distance(state.position, position, box)))

@@ -114,7 +114,12 @@ def roomy_capacity(widest: int, beads: int, *, margin: float = 1.15) -> int:
 
 
 def empty_neighbors(positions: NumpyArray | Array, capacity: int) -> Neighbors:
-    """A list without neighbours, to be replaced before its first use."""
+    """A list without neighbours, to be replaced before its first use.
+
+    Example:
+        >>> empty_neighbors(jnp.zeros((2, 3)), 1).indices.tolist()
+        [[2], [2]]
+    """
     positions = jnp.asarray(positions)
     shape = (positions.shape[0], capacity)
     nobody = jnp.full(shape, positions.shape[0], jnp.int32)

@@ -46,7 +46,7 @@ def force_field(potential: AbstractPotential, kinds: int) -> ForceField:
 
     Example:
         >>> import bayescg as bcg
-        >>> field = force_field(bcg.potentials.LennardJones(epsilon=0.997, sigma=0.34, cutoff=1.2), 1)
+        >>> field = force_field(bcg.potentials.LennardJones([0.997], [0.34], 1.2, ("Ar",)), 1)
         >>> len(field.tables), len(field.others)
         (1, 0)
     """
@@ -72,6 +72,16 @@ def forces(
         box: edge lengths, nm; None for an open system.
         neighbors: a list that is valid at these positions.
         topology: for potentials that give their own forces.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> from bayescg.dynamics.neighbors import find_neighbors
+        >>> field = force_field(bcg.potentials.LennardJones([0.997], [0.34], 1.2, ("Ar",)), 1)
+        >>> pair = Topology(jnp.zeros(2, int), jnp.ones(2), jnp.arange(2), jnp.zeros((0, 2), int), ("Ar",))
+        >>> x = jnp.array([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
+        >>> near = find_neighbors(x, box=None, topology=pair, reach=1.2, capacity=1)
+        >>> forces(field, x, box=None, neighbors=near, topology=pair)[:, 0].round(0).tolist()
+        [-547.0, 547.0]
     """
     total = (
         _pair_forces(field.tables, positions, box, neighbors) if field.tables else jnp.zeros_like(positions)

@@ -89,7 +89,7 @@ def pair_table(potential: AbstractPairPotential, kinds: int) -> PairTable:
 
     Example:
         >>> import bayescg as bcg
-        >>> table = pair_table(bcg.potentials.LennardJones(epsilon=0.997, sigma=0.34, cutoff=1.2), 1)
+        >>> table = pair_table(bcg.potentials.LennardJones([0.997], [0.34], 1.2, ("Ar",)), 1)
         >>> table.slopes.shape
         (3, 1025)
     """

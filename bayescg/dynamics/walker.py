@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from bayescg._typing import Array, Float, Int
@@ -57,13 +56,13 @@ class System(eqx.Module):
 
 
 class Walker(NamedTuple):
-    """State of one draw between records; arrays only, so that it can be checkpointed.
+    """State of one draw between records; arrays and a key only, so that it can be checkpointed.
 
     Attributes:
         position: nm.
         momentum: amu nm/ps.
         force: kJ/mol/nm.
-        rng: raw bits of the random key.
+        rng: random key.
         step: steps taken.
         exploded: step at which the draw exploded, -1 for never.
     """
@@ -99,7 +98,7 @@ def begin(
     init, _ = langevin(field, system, thermostat)
     masses = system.topology.masses.astype(positions.dtype)
     state = init(
-        jax.random.key_data(key),
+        key,
         _wrapped(positions, box_like(system, positions)),
         mass=masses,
         neighbors=neighbors,
@@ -129,7 +128,7 @@ def langevin(
         box = box_like(system, positions)
         return forces(field, positions, box=box, neighbors=neighbors, topology=system.topology)
 
-    def shift(positions: Array, step: Array, *, neighbors: Neighbors) -> Array:
+    def shift(positions: Array, step: Array, **_: Any) -> Array:
         return _wrapped(positions + step, box_like(system, positions))
 
     return simulate.nvt_langevin(
@@ -160,7 +159,14 @@ def neighbors_of(
 
 
 def box_like(system: System, positions: Float[Array, "bead dim"]) -> Float[Array, " dim"] | None:
-    """The box in the precision of the positions."""
+    """The box in the precision of the positions.
+
+    Example:
+        >>> nothing = jnp.zeros((0, 2), int)
+        >>> beads = Topology(jnp.zeros(1, int), jnp.ones(1), jnp.zeros(1, int), nothing, ("A",))
+        >>> box_like(System(beads, jnp.ones(3)), jnp.zeros((1, 3), jnp.float32)).dtype
+        dtype('float32')
+    """
     return None if system.box is None else system.box.astype(positions.dtype)
 
 

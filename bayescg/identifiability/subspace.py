@@ -10,7 +10,7 @@ References:
     T. Cui et al., Inverse Probl. 30, 114015 (2014), doi:10.1088/0266-5611/30/11/114015.
 """
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -23,7 +23,7 @@ from scipy.linalg import eigh
 from bayescg._checks import BayescgError, require_x64
 from bayescg._typing import Array, NumpyArray
 from bayescg.inference.problem import Problem
-from bayescg.inference.result import draw_values
+from bayescg.inference.result import check_same_problem, draw_values
 from bayescg.interfaces import LinearSum, Sum
 from bayescg.potentials import PairSpline
 from bayescg.potentials.spline import basis
@@ -144,18 +144,13 @@ def identify(problem: Problem, at: Any) -> Identified:
         coords={"parameter": labels},
         attrs={"noise_floor": floor, "problem": problem.fingerprint},
     )
-    places = _places(problem)
-    return Identified(dataset, tuple(places.get(label, label) for label in labels))
+    return Identified(dataset, tuple(map(_places(problem), labels)))
 
 
 def _point(problem: Problem, at: Any) -> Array:
     if not isinstance(at, xr.DataTree):
         return jnp.asarray(at)
-    if at.attrs.get("problem", problem.fingerprint) != problem.fingerprint:
-        raise BayescgError(
-            f"the posterior is of problem {json.dumps(at.attrs['problem'])}, not of this one "
-            f"({problem.fingerprint}). Give the problem that it was sampled from."
-        )
+    check_same_problem(problem, at)
     values = draw_values(at, group="posterior")
     flat = {path: jnp.asarray(v).reshape(-1, *v.shape[2:]) for path, v in values.items()}
     return jnp.mean(jax.lax.map(problem.unconstrain, flat), axis=0)
@@ -190,11 +185,11 @@ def _hyperparameters(problem: Problem) -> NumpyArray:
     return np.array([label.split("[")[0] not in known for label in problem.labels])
 
 
-def _places(problem: Problem) -> dict[str, str]:
-    """Distance at which a spline's coefficient acts, in words."""
+def _places(problem: Problem) -> Callable[[str], str]:
+    """What a label stands for in words: of a spline's coefficient, the distance at which it acts."""
     potential = problem.joint.potential
     terms = potential.terms if isinstance(potential, Sum | LinearSum) else (potential,)
-    found = {}
+    found: dict[str, str] = {}
     for index, term in enumerate(terms):
         if not isinstance(term, PairSpline):
             continue
@@ -204,4 +199,4 @@ def _places(problem: Problem) -> dict[str, str]:
             for k, center in enumerate(basis(term.knots).centers):
                 label = f"{prefix}.coefficients[{pair}, {k}]"
                 found[label] = f"u_{name}({start + center * width:.3f} nm)"
-    return found
+    return lambda label: found.get(label) or label

@@ -3,7 +3,7 @@
 from bayescg.inference.conjugate import Conjugate
 from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
-from bayescg.inference.result import draw_values, sample
+from bayescg.inference.result import check_same_problem, draw_values, sample
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import sandwich
 
@@ -13,6 +13,7 @@ __all__ = [
     "Conjugate",
     "Draws",
     "Problem",
+    "check_same_problem",
     "draw_values",
     "sample",
     "sandwich",

@@ -132,18 +132,25 @@ class Collapsed:
         self._theta_places = np.concatenate([np.flatnonzero(site == path) for path in self._paths])
         self._eta_places = np.setdiff1d(np.arange(problem.dimension), self._theta_places)
         self.dimension = int(self._eta_places.size)
-        self._gaussian(jnp.zeros(self.dimension))  # a prior that is not Gaussian is refused here
+        jax.eval_shape(self._gaussian, jnp.zeros(self.dimension))  # a prior that is not Gaussian is refused
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """A draw of the hyperparameters from their prior."""
         return self._problem.initial(key)[self._eta_places]
 
-    def log_density(self, eta: Float[Array, " parameter"]) -> Float[Array, ""]:
+    def log_density(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Log posterior density of the hyperparameters, coefficients integrated out; pure."""
-        mean, factor, constant = self._gaussian(eta)
+        mean, factor, constant = self._gaussian(u)
         root = factor.T @ mean  # A = L L', so theta^' A theta^ = |L' theta^|²
         evidence = constant + 0.5 * root @ root - jnp.sum(jnp.log(jnp.diag(factor)))
-        return self._problem.log_prior(self._join(eta, jnp.zeros_like(mean))) + evidence
+        return self._problem.log_prior(self._join(u, jnp.zeros_like(mean))) + evidence
+
+    def conditional(
+        self, eta: Float[Array, " parameter"]
+    ) -> tuple[Float[Array, " feature"], Float[Array, "feature feature"]]:
+        """Mean theta^ and covariance A^-1 of the coefficients given the hyperparameters."""
+        mean, factor, _ = self._gaussian(eta)
+        return mean, cho_solve((factor, True), jnp.eye(mean.size))
 
     def complete(self, eta: Float[Array, " parameter"], key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """The whole unconstrained vector with a draw of the coefficients given eta."""
@@ -204,26 +211,18 @@ def _gaussian_parts(distribution: Any) -> tuple[Array, Array] | None:
 
 @_gaussian_parts.register
 def _(distribution: dist.Normal) -> tuple[Array, Array]:
-    mean = jnp.broadcast_to(distribution.loc, distribution.batch_shape).reshape(-1, 1)
-    scale = jnp.broadcast_to(distribution.scale, distribution.batch_shape).reshape(-1, 1, 1)
+    mean = jnp.broadcast_to(jnp.asarray(distribution.loc), distribution.batch_shape).reshape(-1, 1)
+    scale = jnp.broadcast_to(jnp.asarray(distribution.scale), distribution.batch_shape).reshape(-1, 1, 1)
     return mean, scale**-2
 
 
 @_gaussian_parts.register
 def _(distribution: dist.MultivariateNormal) -> tuple[Array, Array]:
     size = distribution.event_shape[0]
-    mean = jnp.broadcast_to(distribution.loc, distribution.shape()).reshape(-1, size)
+    mean = jnp.broadcast_to(jnp.asarray(distribution.loc), distribution.shape()).reshape(-1, size)
     shape = (*distribution.batch_shape, size, size)
-    precision = jnp.broadcast_to(distribution.precision_matrix, shape).reshape(-1, size, size)
+    precision = jnp.broadcast_to(jnp.asarray(distribution.precision_matrix), shape).reshape(-1, size, size)
     return mean, precision
-
-
-@_gaussian_parts.register
-def _(distribution: dist.ImproperUniform) -> tuple[Array, Array] | None:
-    if distribution.support is not dist.constraints.real:
-        return None
-    size = int(np.prod(distribution.shape()))
-    return jnp.zeros((size, 1)), jnp.zeros((size, 1, 1))
 
 
 @_gaussian_parts.register

@@ -30,8 +30,8 @@ DISTANCES = 200
 DRAWS_KEPT = 200
 """Curves kept per chain, spread evenly: enough for 95% bands; all coefficients are kept anyway."""
 
-CORE_ENERGY = 50.0
-"""kJ/mol, 20 k_B T at 300 K: the grid begins where the median falls below, as no bead comes closer."""
+CORE_ENERGY = 100.0
+"""kJ/mol, 40 k_B T at 300 K: the grid begins where the median falls below, as no bead comes closer."""
 
 AT_ONCE = 64
 """Curves evaluated together: enough to fill vector units, little memory."""

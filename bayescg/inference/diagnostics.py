@@ -2,7 +2,7 @@
 
 import numpy as np
 import xarray as xr
-from arviz_stats import ess, rhat
+from arviz_stats.base.array import array_stats
 
 from bayescg._typing import NumpyArray
 
@@ -80,8 +80,8 @@ def named_warnings(table: xr.Dataset, sample_stats: xr.Dataset) -> list[str]:
         count = int(sample_stats["diverging"].sum())
         if count:
             sentences.append(
-                f"{count} of {sample_stats['diverging'].size} transitions diverged: regions of high curvature "
-                "are not sampled. Raise target_acceptance, or change the prior's parametrization."
+                f"{count} of {sample_stats['diverging'].size} transitions diverged: regions of high "
+                "curvature are not sampled. Raise target_acceptance, or change the prior's parametrization."
             )
     return sentences
 
@@ -92,8 +92,8 @@ def _of_series(series: NumpyArray) -> tuple[float, float, float]:
     return tuple(
         float(np.asarray(value))
         for value in (
-            rhat(series, chain_axis=0, draw_axis=1),
-            ess(series, method="bulk", chain_axis=0, draw_axis=1),
-            ess(series, method="tail", prob=(0.05, 0.95), chain_axis=0, draw_axis=1),
+            array_stats.rhat(series, chain_axis=0, draw_axis=1),
+            array_stats.ess(series, method="bulk", chain_axis=0, draw_axis=1),
+            array_stats.ess(series, method="tail", prob=(0.05, 0.95), chain_axis=0, draw_axis=1),
         )
     )  # type: ignore[return-value]

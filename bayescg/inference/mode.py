@@ -68,9 +68,9 @@ def local_gaussian(
         noise: standard normal draws for the ELBO.
 
     Example:
-        >>> local = local_gaussian(
-        ...     lambda u: -0.5 * (u[0] / 3) ** 2, jnp.ones(1), width=jnp.array([5.0]), noise=jnp.array([[-1.0], [1.0]])
-        ... )
+        >>> density = lambda u: -0.5 * (u[0] / 3) ** 2
+        >>> noise = jnp.array([[-1.0], [1.0]])
+        >>> local = local_gaussian(density, jnp.ones(1), width=jnp.array([5.0]), noise=noise)
         >>> round(float(jnp.abs(local.scale.as_matrix())[0, 0]), 6), local.step.round(6).tolist()
         (3.0, [-1.0])
     """
@@ -82,6 +82,20 @@ def local_gaussian(
     volume = _log_determinant(scale) + jnp.sum(jnp.log(width))
     elbo = jnp.mean(values) + volume + 0.5 * u.size * jnp.log(2 * jnp.pi * jnp.e)
     return Local(_stretched(scale, width), scale.mv(whitened) * width, whitened @ whitened / 2, elbo)
+
+
+@eqx.filter_jit
+def value_and_gradient(
+    density: LogDensity, u: Float[Array, " parameter"]
+) -> tuple[Float[Array, ""], Float[Array, " parameter"]]:
+    """Log density and its gradient, compiled once for a density.
+
+    Example:
+        >>> value, gradient = value_and_gradient(lambda u: -jnp.sum(u**2), jnp.ones(2))
+        >>> float(value), gradient.tolist()
+        (-2.0, [-2.0, -2.0])
+    """
+    return jax.value_and_grad(density)(u)
 
 
 def climb(
@@ -109,7 +123,7 @@ def climb(
 
     def cost(v: NumpyArray) -> tuple[float, NumpyArray]:
         nonlocal worst
-        value, gradient = (np.asarray(part) for part in _value_and_gradient(density, v * width))
+        value, gradient = (np.asarray(part) for part in value_and_gradient(density, jnp.asarray(v * width)))
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return worst + 1e3, np.zeros_like(v)  # a wall that the line search steps back from
         worst = max(worst, -float(value))
@@ -128,13 +142,13 @@ def climb(
 
 def _polish(density: LogDensity, u: NumpyArray, inspect: Callable[[NumpyArray], Local]) -> list[NumpyArray]:
     path: list[NumpyArray] = []
-    value = float(_value_and_gradient(density, u)[0])
+    value = float(value_and_gradient(density, jnp.asarray(u))[0])
     for _ in range(NEWTON_STEPS):
         local = inspect(u)
         step, gain = np.asarray(local.step), float(local.gain)
         length, trial = 1.0, -np.inf
         while length > 1e-6 and gain > CONVERGED:
-            trial = float(_value_and_gradient(density, u + length * step)[0])
+            trial = float(value_and_gradient(density, jnp.asarray(u + length * step))[0])
             if trial > value + 1e-4 * length * gain:
                 break
             length /= 2
@@ -143,11 +157,6 @@ def _polish(density: LogDensity, u: NumpyArray, inspect: Callable[[NumpyArray], 
         u, value = u + length * step, trial
         path.append(u)
     return path
-
-
-@eqx.filter_jit
-def _value_and_gradient(density: LogDensity, u: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(density)(u)
 
 
 def _dense_scale(gradient: Callable[[Array], Array], v: Array) -> lx.AbstractLinearOperator:

@@ -15,7 +15,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bayescg._checks import BayescgError, one_of, require, require_x64, whole
@@ -66,7 +65,8 @@ class NUTS(AbstractSampler):
         one_of("engine", self.engine, ENGINES)
         require(
             0 < self.target_acceptance < 1,
-            f"target_acceptance must lie between 0 and 1, got {self.target_acceptance}. 0.8 suits most posteriors.",
+            f"target_acceptance must lie between 0 and 1, got {self.target_acceptance}. "
+            "0.8 suits most posteriors.",
         )
 
     def settings(self) -> dict[str, str | int | float]:

@@ -1,14 +1,14 @@
 """NUTS by BlackJAX: its kernel, its dual averaging, its mass matrix estimate, Stan's windows."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from blackjax.mcmc import nuts
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.mass_matrix import MassMatrixAdaptationState, mass_matrix_adaptation
 from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
 from blackjax.adaptation.window_adaptation import build_schedule
+from blackjax.mcmc import nuts
 from blackjax.mcmc.hmc import HMCState
 
 from bayescg._typing import Array, Float, PRNGKeyArray
@@ -21,7 +21,7 @@ _FAST, _SLOW, _DONE = 0, 1, 2
 class _Adaptation(NamedTuple):
     step: DualAveragingAdaptationState
     mass: MassMatrixAdaptationState
-    step_size: Array
+    step_size: Any
 
 
 class _Chains(NamedTuple):
@@ -65,11 +65,11 @@ class BlackjaxEngine(AbstractNUTSEngine):
     def build(self, density: LogDensity) -> Iteration:
         """One iteration of all chains: state -> (state, record)."""
         kernel = nuts.build_kernel()
-        schedule = jnp.concatenate([build_schedule(self.warmup), jnp.array([[_DONE, 0]])])
+        schedule = jnp.concatenate([jnp.asarray(build_schedule(self.warmup)), jnp.array([[_DONE, 0]])])
 
         def move(
             key: PRNGKeyArray, state: HMCState, adaptation: _Adaptation
-        ) -> tuple[HMCState, dict[str, Array]]:
+        ) -> tuple[HMCState, dict[str, Any]]:
             size, inverse_mass = adaptation.step_size, adaptation.mass.inverse_mass_matrix
             state, info = kernel(key, state, density, size, inverse_mass, self.max_tree_depth)
             return state, {
@@ -83,13 +83,13 @@ class BlackjaxEngine(AbstractNUTSEngine):
                 "step_size": size,
             }
 
-        def iteration(chains: _Chains) -> tuple[_Chains, dict[str, Array]]:
+        def iteration(chains: _Chains) -> tuple[_Chains, dict[str, Any]]:
             keys = jax.vmap(jax.random.split)(chains.key)
             state, record = jax.vmap(move)(keys[:, 0], chains.state, chains.adaptation)
             stage, window_ends = schedule[jnp.minimum(chains.iteration, self.warmup)]
             adaptation = self._adapt(
                 chains.adaptation,
-                state.position,
+                record["z"],
                 record["acceptance_rate"],
                 stage=stage,
                 window_ends=window_ends == 1,

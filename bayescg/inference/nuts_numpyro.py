@@ -1,4 +1,4 @@
-"""NUTS by NumPyro: `numpyro.infer.hmc.hmc` adapts by itself while it counts fewer iterations than the warm-up."""
+"""NUTS by NumPyro: `numpyro.infer.hmc.hmc`, which adapts by itself for `num_warmup` iterations."""
 
 from collections.abc import Callable
 from functools import partial

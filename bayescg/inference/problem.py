@@ -70,6 +70,8 @@ class Problem:
         joint: the prepared module that parameter paths point into.
         prior: as completed.
         observations: of every term.
+        sites: names of the random variables.
+        dimension: number of elements of the unconstrained vector.
         labels: name of every element of the unconstrained vector.
         fingerprint: hash of model, prior and data.
 
@@ -89,6 +91,7 @@ class Problem:
         self, model: Model, prior: Mapping[str, Any] | Callable[[], Mapping[str, Any]], data: Term | Terms
     ) -> None:
         require_x64("A Problem")
+        _check_kinds(model, data)
         terms = data.terms if isinstance(data, Terms) else (data,)
         likelihoods = []
         for term in terms:
@@ -102,21 +105,18 @@ class Problem:
         self.prior.check(self.joint)
         self.beads: xr.Dataset = state_points(terms[0].data)[0]
         self.topology = topology(self.beads)
-        self._latent = self._find_latent()
-        initial, self._unravel = ravel_pytree(self._unconstrain(self._latent))
-        self.dimension = int(initial.size)
-        self.labels = tuple(_labels(self._unravel(initial)))
+        shapes = self._latent_shapes()
+        zeros, self._unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes))
+        self.sites = tuple(sorted(shapes))
+        self.dimension = int(zeros.size)
+        self.labels = tuple(_labels(shapes))
         self.fingerprint = self._hash()
 
     @property
     def temperature(self) -> float:
         """Temperature of the first term's data, K."""
-        return positive("temperature", self.beads.attrs.get("temperature"), unit="K")
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Names of the random variables."""
-        return tuple(sorted(self._latent))
+        remedy = "Give temperature= (K) to read_trajectory, or set attrs['temperature'] of the beads."
+        return positive("temperature", self.beads.attrs.get("temperature"), unit="K", remedy=remedy)
 
     @property
     def parameter_paths(self) -> tuple[str, ...]:
@@ -135,11 +135,11 @@ class Problem:
 
     def log_density(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Log posterior density of the unconstrained vector; pure."""
-        return -potential_energy(self.numpyro_model, (), {}, self._unravel(u))
+        return -jnp.asarray(potential_energy(self.numpyro_model, (), {}, self._unravel(u)))
 
     def log_prior(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Log prior density of the unconstrained vector; pure."""
-        return -potential_energy(self.prior_model, (), {}, self._unravel(u))
+        return -jnp.asarray(potential_energy(self.prior_model, (), {}, self._unravel(u)))
 
     def log_likelihood(self, values: Mapping[str, Any]) -> Float[Array, ""]:
         """Log likelihood of all terms at path -> value; pure."""
@@ -178,28 +178,31 @@ class Problem:
         """Values of all random variables and parameters on their own scale; pure."""
         sites = constrain_fn(self.prior_model, (), {}, self._unravel(u))
         program = substitute(self.prior_model, data=sites)
-        return {**sites, **seed(program, jax.random.key(0))()}
+        parameters_of_model: Any = seed(program, jax.random.key(0))()
+        return {**sites, **parameters_of_model}
 
     def unconstrain(self, values: Mapping[str, Any]) -> Float[Array, " parameter"]:
         """The vector of these values of the random variables."""
-        missing = [name for name in self._latent if name not in values]
+        missing = [name for name in self.sites if name not in values]
         if missing:
             raise BayescgError(
                 f"values must hold every random variable, got none for {', '.join(missing)}. "
                 f"The random variables are: {', '.join(self.sites)}."
             )
-        return ravel_pytree(self._unconstrain({name: values[name] for name in self._latent}, values))[0]
+        laws = self.site_distributions(values)
+        return ravel_pytree(
+            {name: biject_to(laws[name].support).inv(jnp.asarray(values[name])) for name in self.sites}
+        )[0]
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """A draw from the prior as an unconstrained vector."""
-        sites = trace(seed(self.prior_model, key)).get_trace()
-        return self.unconstrain({name: sites[name]["value"] for name in self._latent})
+        return ravel_pytree(self._prior_draw(key))[0]
 
     def site_distributions(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The prior distribution of every random variable, given the values of those it depends on."""
         program = condition(self.prior_model, data=dict(values))
         sites = trace(seed(program, jax.random.key(0))).get_trace()
-        return {name: sites[name]["fn"] for name in self._latent}
+        return {name: sites[name]["fn"] for name in self.sites}
 
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Labels of the axes of every parameter: path -> {dimension name: labels}."""
@@ -221,36 +224,56 @@ class Problem:
         ):
             prefix = f"likelihood.{index}." if several else "likelihood."
             defaults |= {prefix + path: entry for path, entry in likelihood.default_priors(seen).items()}
-        named = set() if prior.program is None else set(seed(prior.program, jax.random.key(0))())
-        return Prior({p: e for p, e in defaults.items() if p not in named}, prior.program) | prior
+        drawn: Any = {} if prior.program is None else seed(prior.program, jax.random.key(0))()
+        unnamed = {path: entry for path, entry in defaults.items() if path not in drawn}
+        return Prior(unnamed, prior.program) | prior
 
-    def _find_latent(self) -> dict[str, Array]:
-        """Value of every random variable in one prior draw."""
-        sites = trace(seed(self.prior_model, jax.random.key(0))).get_trace()
-        latent = {n: s["value"] for n, s in sites.items() if s["type"] == "sample" and not s["is_observed"]}
-        if not latent:
+    def _prior_draw(self, key: PRNGKeyArray) -> dict[str, Array]:
+        """One draw of every random variable on its unconstrained scale."""
+        sites = trace(seed(self.prior_model, key)).get_trace()
+        return {
+            name: biject_to(site["fn"].support).inv(site["value"])
+            for name, site in sites.items()
+            if site["type"] == "sample" and not site["is_observed"]
+        }
+
+    def _latent_shapes(self) -> dict[str, Any]:
+        try:
+            shapes = jax.eval_shape(self._prior_draw, jax.random.key(0))
+        except NotImplementedError:
+            raise BayescgError(
+                "every prior must be proper, got a distribution that cannot be sampled (ImproperUniform?). "
+                "Give a wide one, for example numpyro.distributions.Normal(0.0, 1e3)."
+            ) from None
+        if not shapes:
             raise BayescgError(
                 "the prior must leave at least one parameter free, got none. Start from "
                 "bayescg.priors.default(model)."
             )
-        return latent
-
-    def _unconstrain(
-        self, latent: Mapping[str, Any], values: Mapping[str, Any] | None = None
-    ) -> dict[str, Array]:
-        distributions = self.site_distributions(values or latent)
-        return {
-            name: biject_to(distributions[name].support).inv(jnp.asarray(value))
-            for name, value in latent.items()
-        }
+        return shapes
 
     def _hash(self) -> str:
-        digest = hashlib.sha256(
-            repr((self.joint, self.labels, sorted(map(str, self.prior.items())))).encode()
-        )
-        for leaf in jax.tree.leaves((self.joint, self.observations)):
+        """Of what the problem says, not of how it is written: the same in every process."""
+        keys = jax.random.split(jax.random.key(0), 2)
+        places = [self.initial(key) for key in keys]
+        prior = [(self.constrain(u), self.log_prior(u)) for u in places]
+        digest = hashlib.sha256(repr((self.joint, self.labels)).encode())
+        for leaf in jax.tree.leaves((self.joint, self.observations, places, prior)):
             digest.update(np.ascontiguousarray(leaf).tobytes())
         return digest.hexdigest()[:16]
+
+
+def _check_kinds(model: Any, data: Any) -> None:
+    if not isinstance(model, Model):
+        raise BayescgError(
+            f"model must be a bayescg.Model, got {type(model).__name__}. "
+            "Wrap a potential as bayescg.Model(potential)."
+        )
+    if not isinstance(data, Term | Terms):
+        raise BayescgError(
+            f"data must be a likelihood on its data, got {type(data).__name__}. "
+            "Write for example bayescg.likelihoods.ForceMatching().on(beads)."
+        )
 
 
 def _one_or_all(likelihoods: list[AbstractLikelihood]) -> Any:
@@ -266,13 +289,13 @@ def _as_prior(prior: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> Pri
         return Prior({}, prior)
     raise BayescgError(
         "prior must be a dictionary of path -> distribution or a NumPyro program, got "
-        f"{type(prior).__name__}."
+        f"{type(prior).__name__}. Start from bayescg.priors.default(model)."
     )
 
 
-def _labels(sites: Mapping[str, Array]) -> list[str]:
+def _labels(sites: Mapping[str, Any]) -> list[str]:
     names = []
     for name in sorted(sites):
-        shape = jnp.shape(sites[name])
+        shape = sites[name].shape
         names += [name + (str(list(index)) if shape else "") for index in np.ndindex(*shape)]
     return names

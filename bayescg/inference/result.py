@@ -96,11 +96,12 @@ def sample(
     }
     robust, note = _robust(problem, center, draws)
     warnings += note
+    naive = None
     if robust is not None:
         spread, positions = robust
-        values = _values(problem, positions)
+        naive, values = values, _values(problem, positions)
         groups["posterior_sandwich"] = _dataset(problem, values).assign_attrs(temper=spread.temper)
-    if (curves := potential_curves(problem, values)) is not None:
+    if (curves := potential_curves(problem, values, naive=naive)) is not None:
         groups["potential_curves"] = curves
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(_provenance(problem, sampler, key, warnings))
@@ -128,6 +129,29 @@ def draw_values(tree: xr.DataTree, *, group: str | None = None) -> dict[str, Num
     if chosen not in tree.children:
         raise BayescgError(f"group must be one of {', '.join(sorted(tree.children))}, got {chosen!r}.")
     return {str(name): variable.values for name, variable in tree[chosen].dataset.data_vars.items()}
+
+
+def check_same_problem(problem: Problem, tree: xr.DataTree) -> None:
+    """Raise unless a result was sampled from this problem (a tree without a fingerprint passes).
+
+    Args:
+        problem: the posterior.
+        tree: from `sample`.
+
+    Raises:
+        BayescgError: the fingerprints differ.
+
+    Example:
+        >>> import xarray as xr
+        >>> from types import SimpleNamespace
+        >>> check_same_problem(SimpleNamespace(fingerprint="1f"), xr.DataTree())
+    """
+    found = tree.attrs.get("problem", problem.fingerprint)
+    if found != problem.fingerprint:
+        raise BayescgError(
+            f"the posterior must be of problem {problem.fingerprint}, got one of problem {found}. "
+            "Give the problem that it was sampled from."
+        )
 
 
 def _values(problem: Problem, positions: NumpyArray) -> dict[str, NumpyArray]:

@@ -29,7 +29,7 @@ import numpy as np
 
 from bayescg._checks import BayescgError, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
-from bayescg.inference.mode import DENSE_LIMIT, Local, LogDensity, climb, local_gaussian
+from bayescg.inference.mode import DENSE_LIMIT, Local, LogDensity, climb, local_gaussian, value_and_gradient
 from bayescg.inference.sampler import Target
 
 PRIOR_DRAWS = 64
@@ -61,11 +61,11 @@ class Whitening(eqx.Module):
     elbo: Float[Array, " chain"]
 
     def unwhiten(self, z: Float[Array, " parameter"]) -> Float[Array, " parameter"]:
-        """u = center + C z."""
+        """From z to u = center + C z."""
         return self.center + self.scale.mv(z)
 
     def whiten(self, u: Float[Array, " parameter"]) -> Float[Array, " parameter"]:
-        """z = C^-1 (u - center)."""
+        """From u to z = C^-1 (u - center)."""
         return lx.linear_solve(self.scale, u - self.center).value
 
 
@@ -113,9 +113,10 @@ def whiten(problem: Target, *, key: PRNGKeyArray, chains: int = 4) -> Whitening:
     density = problem.log_density
     prior = _ask_prior(problem.initial, density, key, problem.dimension, chains)
     width = _width(np.asarray(prior.draws))
+    widths = jnp.asarray(width)
 
     def inspect(u: NumpyArray) -> Local:
-        return local_gaussian(density, u, width=width, noise=prior.noise)
+        return local_gaussian(density, jnp.asarray(u), width=widths, noise=prior.noise)
 
     fits = [_best(climb(density, u, width=width, inspect=inspect), inspect) for u in _begin(prior, chains)]
     best = max(fits, key=lambda fit: fit.elbo)
@@ -199,15 +200,10 @@ def _best(path: list[NumpyArray], inspect: Callable[[NumpyArray], Local]) -> _Fi
 
 
 def _start(density: LogDensity, fit: _Fit, z: NumpyArray) -> NumpyArray:
-    u = np.asarray(_from_standard(fit.local.scale, fit.u, z))
-    return u if np.isfinite(_density(density, u)) else fit.u
+    u = _from_standard(fit.local.scale, jnp.asarray(fit.u), jnp.asarray(z))
+    return np.asarray(u) if np.isfinite(value_and_gradient(density, u)[0]) else fit.u
 
 
 @eqx.filter_jit
 def _from_standard(scale: lx.AbstractLinearOperator, center: Array, z: Array) -> Array:
     return center + scale.mv(z)
-
-
-@eqx.filter_jit
-def _density(density: LogDensity, u: Array) -> Array:
-    return density(u)

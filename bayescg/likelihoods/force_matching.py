@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from bayescg._checks import BayescgError, require_x64, whole
+from bayescg._checks import BayescgError, require, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.data import state_points, topology, validate
 from bayescg.interfaces import (
@@ -36,7 +36,7 @@ from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
 from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
 from bayescg.model import Model, parameters
-from bayescg.numerics.pairs import check_cutoff, pairs_within
+from bayescg.numerics.pairs import Pairs, check_cutoff, pairs_within
 
 SUPPORT_FRAMES = 32
 """Frames looked at for the shortest distances, spread evenly over the trajectory."""
@@ -80,7 +80,7 @@ class ForceMatching(AbstractConjugateLikelihood):
             data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
 
         Raises:
-            BayescgError: forces are missing or not finite, or the cutoff exceeds half the box.
+            BayescgError: forces are missing, not finite or all zero, or the cutoff exceeds half the box.
         """
         require_x64("Force matching")
         points = _points(data)
@@ -192,6 +192,9 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
         cutoff: of the frames' pairs, nm.
         at_most: frames of every state point, spread evenly; None for all.
 
+    Raises:
+        BayescgError: two beads stand at one place.
+
     Example:
         >>> import bayescg as bcg
         >>> [forces.shape for frame, forces in frames_of(bcg.data.water(frames=2), 0.5)]
@@ -207,9 +210,21 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
                 positions = part["position"].values.astype(np.float64)
                 forces = part["force"].values.astype(np.float64)
                 boxes = part["box"].values.astype(np.float64) if "box" in part else [None] * len(positions)
-                for x, box, f in zip(positions, boxes, forces, strict=True):
-                    yield Frame(x, box, pairs_within(x, box, cutoff), beads_topology), f
+                for index, (x, box, f) in enumerate(zip(positions, boxes, forces, strict=True), begin):
+                    pairs = pairs_within(x, box, cutoff)
+                    _check_apart(pairs, index)
+                    yield Frame(x, box, pairs, beads_topology), f
                     bar.update()
+
+
+def _check_apart(pairs: Pairs, frame: int) -> None:
+    """Raise where two beads stand at one place: the direction of their force is not defined."""
+    if pairs.distance.size and pairs.distance.min() == 0:
+        pair = int(np.argmin(pairs.distance))
+        raise BayescgError(
+            f"beads must not coincide, got beads {pairs.first[pair]} and {pairs.second[pair]} at the same "
+            f"position in frame {frame}. Leave the frame out, or map these atoms to one bead."
+        )
 
 
 def _spread(beads: xr.Dataset, at_most: int | None) -> xr.Dataset:
@@ -277,4 +292,11 @@ def _mean_square(beads: xr.Dataset, beads_topology: Topology) -> NumpyArray:
     forces = _spread(beads[["force"]], SUPPORT_FRAMES)["force"].values.astype(np.float64)
     square = np.square(forces).mean(axis=(0, 2))
     types = np.asarray(beads_topology.types)
-    return np.array([square[types == kind].mean() for kind in range(len(beads_topology.type_names))])
+    means = np.array([square[types == kind].mean() for kind in range(len(beads_topology.type_names))])
+    for name, mean in zip(beads_topology.type_names, means, strict=True):
+        require(
+            mean > 0,
+            f"force must not be zero throughout, got only zeros for beads of type {name}. Check that the "
+            "trajectory holds forces and that the mapping gives these beads a share.",
+        )
+    return means

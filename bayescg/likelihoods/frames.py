@@ -87,7 +87,7 @@ def gather_frames(
         blocks: largest number of contiguous blocks.
 
     Raises:
-        BayescgError: frames of different size.
+        BayescgError: frames of different systems.
 
     Example:
         >>> import bayescg as bcg
@@ -98,11 +98,13 @@ def gather_frames(
         'ForceFrames'
     """
     first = frames[0][0]
-    if any(frame.positions.shape != first.positions.shape for frame, _ in frames):
-        raise BayescgError(
-            "frames must have the same number of beads where the potential is not linear or the noise "
-            "not Gaussian. Give one term per system and add the terms."
-        )
+    for index, (frame, _) in enumerate(frames):
+        if _system(frame) != _system(first):
+            raise BayescgError(
+                "frames must hold the same beads in the same order, all periodic or all open, where the "
+                f"potential is not linear or the noise not Gaussian, got another system in frame {index}. "
+                "Give one term per system and add the terms."
+            )
     beads = first.positions.shape[0]
     tight = [neighbor_matrix(frame.pairs, beads) for frame, _ in frames]
     width = -(-max(matrix.shape[1] for matrix in tight) // CAPACITY_STEP) * CAPACITY_STEP
@@ -120,6 +122,11 @@ def gather_frames(
         first.topology,
         count,
     )
+
+
+def _system(frame: Frame) -> tuple[tuple[int, ...], bytes, bool]:
+    """What all frames of one array must share."""
+    return frame.positions.shape, np.asarray(frame.topology.types).tobytes(), frame.box is None
 
 
 def mean_square_force(values: NumpyArray, type_names: tuple[str, ...]) -> xr.Dataset:

@@ -62,10 +62,12 @@ class Gaussian(AbstractForceNoise):
         scale = self.scale[types][:, None]
         return jnp.sum(-0.5 * (residual / scale) ** 2 - jnp.log(scale) - 0.5 * math.log(2 * math.pi))
 
-    def log_density_of_sums(self, square: Array, count: Array) -> Array:
+    def log_density_of_sums(self, square: Array | NumpyArray, count: Array | NumpyArray) -> Array:
         """The same from Σ residual² and the number of components, elementwise over types (last axis)."""
         assert self.scale is not None
-        return -0.5 * square / self.scale**2 - count * (jnp.log(self.scale) + 0.5 * math.log(2 * math.pi))
+        return -0.5 * jnp.asarray(square) / self.scale**2 - jnp.asarray(count) * (
+            jnp.log(self.scale) + 0.5 * math.log(2 * math.pi)
+        )
 
     def default_priors(self, mean_square: NumpyArray) -> dict[str, Any]:
         """Log-normal around the root mean square force."""
@@ -102,7 +104,7 @@ class StudentT(AbstractForceNoise):
 
     def prepare(self, mean_square: NumpyArray) -> "StudentT":
         """One scale per bead type."""
-        return StudentT(self.degrees, jnp.sqrt(jnp.asarray(mean_square)))
+        return StudentT(degrees=self.degrees, scale=jnp.sqrt(jnp.asarray(mean_square)))
 
     def log_density(self, residual: Float[Array, "bead dim"], types: Array) -> Float[Array, ""]:
         """Log t(residual / scale; degrees) - log scale."""

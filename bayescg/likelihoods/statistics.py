@@ -31,10 +31,10 @@ class Sums(NamedTuple):
         count: (type,).
     """
 
-    gram: Array
-    projection: Array
-    square: Array
-    count: Array
+    gram: Array | NumpyArray
+    projection: Array | NumpyArray
+    square: Array | NumpyArray
+    count: Array | NumpyArray
 
 
 class ForceStatistics(eqx.Module):
@@ -69,7 +69,7 @@ class ForceStatistics(eqx.Module):
             True
         """
         linear = jnp.einsum("...f,f->...", sums.projection, theta)
-        return sums.square - 2 * linear + jnp.einsum("...fg,f,g->...", sums.gram, theta, theta)
+        return jnp.asarray(sums.square) - 2 * linear + jnp.einsum("...fg,f,g->...", sums.gram, theta, theta)
 
     def mean_square(self) -> NumpyArray:
         """Mean square force component of every bead type, (kJ/mol/nm)²."""
@@ -95,7 +95,7 @@ class ForceStatistics(eqx.Module):
 
 
 class BlockAccumulator:
-    """Collects the sums of single frames into at most 2 x `capacity` contiguous blocks."""
+    """Collects the sums of single frames into contiguous blocks, fewer than 2 x `capacity`."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -111,10 +111,6 @@ class BlockAccumulator:
         self._open_frames += 1
         if self._open_frames == self._frames_per_block:
             self._close()
-        if len(self._blocks) == 2 * self._capacity:
-            self._blocks = [_add(a, b) for a, b in zip(self._blocks[::2], self._blocks[1::2], strict=True)]
-            self._sizes = [a + b for a, b in zip(self._sizes[::2], self._sizes[1::2], strict=True)]
-            self._frames_per_block *= 2
 
     def result(self) -> tuple[Sums, NumpyArray]:
         """All blocks so far and their numbers of frames."""
@@ -127,6 +123,10 @@ class BlockAccumulator:
             self._blocks.append(self._open)
             self._sizes.append(self._open_frames)
         self._open, self._open_frames = None, 0
+        if len(self._blocks) == 2 * self._capacity:
+            self._blocks = [_add(a, b) for a, b in zip(self._blocks[::2], self._blocks[1::2], strict=True)]
+            self._sizes = [a + b for a, b in zip(self._sizes[::2], self._sizes[1::2], strict=True)]
+            self._frames_per_block *= 2
 
 
 def frame_sums(design: NumpyArray, forces: NumpyArray, types: NumpyArray, type_count: int) -> Sums:

@@ -11,7 +11,6 @@ References:
     H. Flyvbjerg, H. Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480.
 """
 
-
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
 

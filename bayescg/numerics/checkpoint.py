@@ -18,8 +18,9 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import equinox as eqx
 import jax
@@ -68,7 +69,9 @@ class Checkpoint(eqx.Module):
     folder: Path = eqx.field(converter=Path, static=True)
     fingerprint: str = eqx.field(default="", static=True)
 
-    def save(self, stage: str, carry: Any, *, done: int, records: Mapping[str, Any], end: bool = False) -> None:
+    def save(
+        self, stage: str, carry: Any, *, done: int, records: Mapping[str, Any], end: bool = False
+    ) -> None:
         """Write the state and the records that are not written yet.
 
         Args:
@@ -118,7 +121,9 @@ class Checkpoint(eqx.Module):
             _decode(description, arrays[f"leaf_{index}"])
             for index, description in enumerate(header["leaves"])
         ]
-        return Saved(jax.tree.unflatten(structure, carry), header["done"], self._records(stage, header["marks"]))
+        return Saved(
+            jax.tree.unflatten(structure, carry), header["done"], self._records(stage, header["marks"])
+        )
 
     def _open(self, path: Path) -> tuple[dict[str, Any], dict[str, NumpyArray]]:
         arrays = _read(path)
@@ -139,8 +144,7 @@ class Checkpoint(eqx.Module):
         return header, arrays
 
     def _records(self, stage: str, marks: list[int]) -> dict[str, NumpyArray]:
-        spans = zip(marks[:-1], marks[1:], strict=True)
-        parts = [_read(self._part(stage, start, stop)) for start, stop in spans]
+        parts = [_read(self._part(stage, start, stop)) for start, stop in pairwise(marks)]
         return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
     def _marks(self, stage: str) -> list[int]:
@@ -171,14 +175,14 @@ class Checkpoint(eqx.Module):
         return self.folder / f"{stage}.{start}-{stop}.npz"
 
 
-def is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> TypeGuard[jax.Array]:
     """Whether a leaf is a typed PRNG key.
 
     Example:
         >>> is_key(jax.random.key(0)), is_key(jnp.zeros(2))
         (True, False)
     """
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _write(path: Path, arrays: Mapping[str, NumpyArray]) -> None:
@@ -220,7 +224,7 @@ def _damaged(path: Path, error: Exception) -> str:
 
 def _describe(leaf: Any) -> dict[str, Any]:
     """Kind, shape and type of a leaf, as JSON."""
-    if isinstance(leaf, bool | int | float):
+    if type(leaf) in (bool, int, float):
         return {"kind": type(leaf).__name__}
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic) or leaf.dtype == object:
         raise BayescgError(

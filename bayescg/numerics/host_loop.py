@@ -118,7 +118,9 @@ class HostLoop(eqx.Module):
     def _advance(self, run: "_Run", step: Step, chunk: int, describe: Describe | None) -> None:
         with (
             Patience() as patience,
-            tqdm(total=run.total, initial=run.done, desc=run.name, disable=not self.progress, file=sys.stderr) as bar,
+            tqdm(
+                total=run.total, initial=run.done, desc=run.name, disable=not self.progress, file=sys.stderr
+            ) as bar,
         ):
             while run.done < run.total:
                 carry, records = wait(step(run.carry, chunk), patience, bar.set_postfix_str)
@@ -146,7 +148,7 @@ class HostLoop(eqx.Module):
 
 
 def chunk_length(*totals: int, longest: int) -> int:
-    """The chunk of at most `longest` iterations with the least waste: iterations beyond the totals, and calls.
+    """The chunk of at most `longest` iterations that wastes least: iterations beyond the totals, and calls.
 
     Example:
         >>> chunk_length(500, 1000, longest=50), chunk_length(97, longest=50)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import jax
 
@@ -42,7 +42,7 @@ class Patience:
         self.tried = False
         self._previous: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Patience":
         if threading.current_thread() is threading.main_thread():
             previous = signal.getsignal(signal.SIGINT)
             # an ignored SIGINT (nohup) stays ignored; one set outside Python (None) could not be put back
@@ -78,7 +78,7 @@ def wait(outcome: Result, patience: Patience, tell: Callable[[str], object]) -> 
     """
     start, told = time.monotonic(), False
     arrays = [leaf for leaf in jax.tree.leaves(outcome) if isinstance(leaf, jax.Array) and not is_key(leaf)]
-    while not all(array.is_ready() for array in arrays):
+    while not all(array.is_ready() for array in arrays):  # pyright: ignore[reportAttributeAccessIssue]
         if patience.tried and not told:
             tell("finishing this chunk; Ctrl-C again stops at once")
             told = True

@@ -61,7 +61,7 @@ def clamped(intervals: int) -> CubicBasis:
     grid = np.arange(intervals + 1, dtype=float)
     knots = np.concatenate([np.zeros(3), grid, np.full(3, float(intervals))])
     centers = np.array([knots[k + 1 : k + 4].mean() for k in range(intervals + 3)])
-    return CubicBasis(_polynomials(knots, intervals), centers, periodic=False)
+    return _frozen(_polynomials(knots, intervals), centers, periodic=False)
 
 
 @functools.lru_cache(maxsize=64)
@@ -80,7 +80,7 @@ def periodic(intervals: int) -> CubicBasis:
     unwrapped = _polynomials(knots, intervals)
     wrapped = unwrapped[:, :, :intervals].copy()
     wrapped[:, :, :3] += unwrapped[:, :, intervals:]
-    return CubicBasis(wrapped, np.mod(np.arange(intervals) - 1.0, intervals), periodic=True)
+    return _frozen(wrapped, np.mod(np.arange(intervals) - 1.0, intervals), periodic=True)
 
 
 def locate(
@@ -144,12 +144,19 @@ def curvature_gram(basis: CubicBasis, width: float) -> NumpyArray:
         >>> bool(abs(P @ clamped(4).centers).max() < 1e-9 * abs(P).max())
         True
     """
-    require(width > 0, f"width must be positive, got {width}.")
+    require(width > 0, f"width must be positive, got {width}. Give the length of one interval.")
     c2, c3 = basis.polynomials[:, 2], basis.polynomials[:, 3]
     # B'' = 2 c2 + 6 c3 t in units of the interval; ∫_0^1 of the product of two of them
     cross = np.einsum("mk,ml->kl", c2, c3)
     gram = 4 * np.einsum("mk,ml->kl", c2, c2) + 6 * (cross + cross.T) + 12 * np.einsum("mk,ml->kl", c3, c3)
     return gram / width**3
+
+
+def _frozen(polynomials: NumpyArray, centers: NumpyArray, *, periodic: bool) -> CubicBasis:
+    """A basis that cannot be written into: it is cached, so everyone shares it."""
+    for array in (polynomials, centers):
+        array.setflags(write=False)
+    return CubicBasis(polynomials, centers, periodic)
 
 
 def _polynomials(knots: NumpyArray, intervals: int) -> NumpyArray:

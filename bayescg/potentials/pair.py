@@ -58,14 +58,19 @@ class LennardJones(AbstractPairPotential):
 
     def prepare(self, support: Support) -> "LennardJones":
         """One epsilon and sigma per pair of types."""
+        support.check_types(self.type_names)
         count = len(type_pairs(len(support.type_names)))
-        for name, value in (("epsilon", self.epsilon), ("sigma", self.sigma)):
+        for name, value, unit in (("epsilon", self.epsilon, "kJ/mol"), ("sigma", self.sigma, "nm")):
             if value.shape not in ((), (1,), (count,)):
                 raise BayescgError(
-                    f"{name} must be one number or one per pair of types ({count}), got shape {value.shape}."
+                    f"{name} must be one number or one per pair of types ({count}), got shape {value.shape}. "
+                    "Give one for all pairs, or as many as there are pairs of bead types."
                 )
-            if not bool(jnp.all(value > 0)):
-                raise BayescgError(f"{name} must be positive, got {value.tolist()}.")
+            if not bool(jnp.all((value > 0) & jnp.isfinite(value))):
+                raise BayescgError(
+                    f"{name} must be positive, got {value.tolist()} {unit}. Give the scale you expect: "
+                    "the default prior is centered there."
+                )
         return LennardJones(
             jnp.broadcast_to(self.epsilon, (count,)),
             jnp.broadcast_to(self.sigma, (count,)),
@@ -82,6 +87,11 @@ class LennardJones(AbstractPairPotential):
         self, distance: Float[Array, ""], first_type: Int[Array, ""], second_type: Int[Array, ""]
     ) -> Float[Array, ""]:
         """u(r) of one pair, kJ/mol."""
+        if not self.type_names:
+            raise BayescgError(
+                "LennardJones has no bead types yet. Put the model into a bayescg.Problem with data, or call "
+                "prepare with the bead types."
+            )
         pair = type_pair_index(first_type, second_type, len(self.type_names))
         epsilon, sigma = self.epsilon[pair], self.sigma[pair]
         sixth = (sigma / distance) ** 6

@@ -91,6 +91,7 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
 
     def prepare(self, support: Support) -> "PairSpline":
         """Allocate the coefficients: zeros, one row per pair of types."""
+        support.check_types(self.type_names)
         pairs = type_pairs(len(support.type_names))
         starts = tuple(support.shortest) if self.start is None else (self.start,) * len(pairs)
         if self.starts and self.start is None:  # prepared for other data before: serve both
@@ -121,8 +122,8 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
     ) -> Float[Array, ""]:
         """u(r) of one pair, kJ/mol."""
         pair = type_pair_index(first_type, second_type, len(self.type_names))
-        start, width = jnp.asarray(self.starts)[pair], jnp.asarray(self.widths)[pair]
         table = self.polynomials[pair]
+        start, width = jnp.asarray(self.starts)[pair], jnp.asarray(self.widths)[pair]
         m, t = splines.locate(basis(self.knots), distance, start, width)
         inside = splines.evaluate(table, m, t)
         overlap = jnp.minimum(distance - start, 0.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -15,7 +16,7 @@ from bayescg._checks import BayescgError, positive, require, whole
 from bayescg._typing import Array, NumpyArray
 from bayescg.data import topology
 from bayescg.dynamics import simulate_ensemble
-from bayescg.inference import Problem
+from bayescg.inference import Problem, check_same_problem
 from bayescg.interfaces import AbstractObservable
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
@@ -47,7 +48,7 @@ def simulate(
     problem: Problem,
     posterior: xr.DataTree,
     *,
-    key: Array,
+    key: Array | None = None,
     draws: int = 32,
     steps: int = 20_000,
     timestep: float = 0.005,
@@ -69,7 +70,8 @@ def simulate(
     Args:
         problem: that the posterior belongs to.
         posterior: from `bayescg.sample`.
-        key: source of all randomness; the same key gives the same bits.
+        key: source of all randomness; the same key gives the same bits. None for one derived from the key
+            that the posterior was sampled with.
         draws: number of draws, evenly thinned over chains.
         steps: per draw, after equilibration.
         timestep: ps.
@@ -91,7 +93,8 @@ def simulate(
         in `attrs["warnings"]`, a JSON list.
 
     Raises:
-        BayescgError: an unknown engine or group, more draws than there are, a bad setting.
+        BayescgError: an unknown engine or group, more draws than there are, a posterior of another problem,
+            a bad setting.
         Interrupted: Ctrl-C; the checkpoint keeps what was done.
 
     Example:
@@ -109,6 +112,8 @@ def simulate(
     _check_engine(engine)
     replicas, steps = whole("replicas", replicas), whole("steps", steps)
     temperature = positive("temperature", temperature or problem.temperature, unit="K")
+    check_same_problem(problem, posterior)
+    key = _key_after(posterior) if key is None else key
     chosen = select_draws(posterior, draws=draws, group=group)
     models = _models(problem, chosen)
     frames, start, box = _start(problem.beads, len(models) * replicas)
@@ -190,6 +195,17 @@ def select_draws(posterior: xr.DataTree, *, draws: int, group: str | None = None
         for name, variable in dataset.data_vars.items()
     }
     return Selection(chain, draw, values)
+
+
+def _key_after(posterior: xr.DataTree) -> Array:
+    """A key of its own for the simulation of a posterior."""
+    if "key" not in posterior.attrs:
+        raise BayescgError(
+            "key must be given where the posterior does not hold the key it was sampled with, got None. "
+            "Pass key=jax.random.key(1)."
+        )
+    data = jnp.asarray(json.loads(posterior.attrs["key"]), dtype=jnp.uint32)
+    return jax.random.fold_in(jax.random.wrap_key_data(data), 1)
 
 
 def _check_engine(engine: str) -> None:

@@ -96,6 +96,15 @@ def diagnostics(run: xr.Dataset, *, temperature: float) -> xr.Dataset:
     Returns:
         exploded, exploded_step, kinetic_temperature with its error, counts of records run again, error of
         the force table, and the frame every run began from.
+
+    Example:
+        >>> counts = {name: ("draw", [0]) for name in ("stale_redone", "overflow_redone")}
+        >>> run = xr.Dataset(
+        ...     {"kinetic_temperature": (("draw", "record"), [[299.0, 301.0]]), **counts},
+        ...     {"draw": [0], "frame": ("draw", [7])},
+        ... ).assign(exploded_step=("draw", [-1]))
+        >>> diagnostics(run, temperature=300.0).kinetic_temperature.item()
+        300.0
     """
     kinetic = run["kinetic_temperature"].to_numpy()
     units = {"units": "K"}

@@ -11,13 +11,15 @@ References:
     S. Lang, A. Brezger, J. Comput. Graph. Stat. 13, 183 (2004), doi:10.1198/1061860043010.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescg._checks import positive
+from bayescg._checks import BayescgError, positive
 from bayescg._typing import Array, NumpyArray
 from bayescg.numerics.splines import curvature_gram
 from bayescg.potentials import PairSpline
@@ -51,14 +53,19 @@ class SplineSmoothness(AbstractPathPrior):
         positive("roughness", self.roughness, unit="kJ/mol/nm^1.5")
         positive("spread", self.spread)
 
-    def sample(self, path: str, owner: PairSpline, value: Array) -> Array:
+    def sample(self, path: str, owner: Any, value: Array) -> Array:
         """Draw s for every pair of types, then the coefficients."""
+        if not isinstance(owner, PairSpline):
+            raise BayescgError(
+                f"SplineSmoothness must stand on the coefficients of a PairSpline, got {path} of "
+                f"{type(owner).__name__}. Give a NumPyro distribution there."
+            )
         pairs = value.shape[0]
         roughness = dist.LogNormal(jnp.full(pairs, jnp.log(self.roughness)), self.spread)
-        s = numpyro.sample(f"{path}.roughness", roughness.to_event(1))
+        s = jnp.asarray(numpyro.sample(f"{path}.roughness", roughness.to_event(1)))
         scale_tril = s[:, None, None] * jnp.stack([jnp.asarray(prior_factor(owner, a)) for a in range(pairs)])
         coefficients = dist.MultivariateNormal(jnp.zeros(value.shape), scale_tril=scale_tril)
-        return numpyro.sample(path, coefficients.to_event(1))
+        return jnp.asarray(numpyro.sample(path, coefficients.to_event(1)))
 
 
 def prior_factor(spline: PairSpline, pair: int) -> NumpyArray:

@@ -13,10 +13,11 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from bayescg._checks import BayescgError
+from bayescg._checks import BayescgError, require
 from bayescg._typing import Array
 from bayescg.model import parameters, unknown_path
 
@@ -72,6 +73,10 @@ class Prior(Mapping[str, Any]):
         """The entries of both; those on the right win."""
         return Prior({**self._entries, **other}, getattr(other, "program", None) or self.program)
 
+    def __ror__(self, other: "Mapping[str, Any]") -> "Prior":
+        """The entries of both where a dictionary stands on the left; the prior's win."""
+        return Prior({**other, **self._entries}, self.program)
+
     def check(self, tree: Any) -> None:
         """Raise unless every path names a parameter of the model.
 
@@ -97,9 +102,10 @@ class Prior(Mapping[str, Any]):
         """
         known = parameters(tree)
         values = {} if self.program is None else dict(self.program())
-        for path in values:
+        for path, value in values.items():
             if path not in known:
                 raise BayescgError(f"The prior program cannot be used: {unknown_path(path, known)}")
+            values[path] = _fixed(path, value, known[path])
         for path, entry in self._entries.items():
             values[path] = _sample_entry(path, entry, tree, known[path])
         return values
@@ -109,28 +115,48 @@ def _sample_entry(path: str, entry: Any, tree: Any, value: Array) -> Array:
     if isinstance(entry, AbstractPathPrior):
         return entry.sample(path, _owner(tree, path), value)
     if isinstance(entry, dist.Distribution):
-        return numpyro.sample(path, _spread(path, entry, value.shape))
-    return jnp.broadcast_to(jnp.asarray(entry, dtype=value.dtype), value.shape)
+        return jnp.asarray(numpyro.sample(path, _spread(path, entry, value.shape)))
+    return _fixed(path, entry, value)
+
+
+def _fixed(path: str, entry: Any, value: Array) -> Array:
+    """A number or array over the parameter's whole shape."""
+    try:
+        return jnp.broadcast_to(jnp.asarray(entry, dtype=value.dtype), value.shape)
+    except ValueError:
+        raise BayescgError(
+            f"The value of {path} must broadcast to its shape {value.shape}, got one of shape "
+            f"{np.shape(entry)}. Give one value for all elements or one per element."
+        ) from None
 
 
 def _spread(path: str, distribution: dist.Distribution, shape: tuple[int, ...]) -> dist.Distribution:
     """The distribution over the parameter's whole shape, as one event."""
-    batch = shape[: len(shape) - len(distribution.event_shape)]
+    batch = shape[: max(len(shape) - len(distribution.event_shape), 0)]
     try:
         spread = distribution if distribution.batch_shape == batch else distribution.expand(batch)
     except (ValueError, TypeError):
+        spread = None
+    if spread is None or spread.shape() != shape:
         raise BayescgError(
             f"The prior of {path} must broadcast to its shape {shape}, got a distribution of shape "
             f"{distribution.shape()}. Give one distribution for all elements or one per element."
-        ) from None
+        )
     return spread.to_event(len(batch)) if batch else spread
 
 
 def _check_entry(path: str, entry: Any) -> None:
-    if isinstance(entry, dist.Distribution | AbstractPathPrior):
+    if isinstance(entry, dist.Distribution):
+        require(
+            entry.support is not None and not entry.support.is_discrete,
+            f"The prior of {path!r} must be continuous, got {type(entry).__name__}, which draws whole "
+            "numbers. Give a distribution over real numbers.",
+        )
+        return
+    if isinstance(entry, AbstractPathPrior):
         return
     try:
-        jnp.asarray(entry, dtype=float)
+        np.asarray(entry).astype(float, casting="same_kind")
     except (TypeError, ValueError):
         raise BayescgError(
             f"The prior of {path!r} must be a NumPyro distribution, a number or an AbstractPathPrior, got "
@@ -145,8 +171,10 @@ def _owner(tree: Any, path: str) -> Any:
 
 
 def _is_constant(tree: Any, path: str) -> bool:
+    """Whether the path leads to a field of a module that is itself neither a module nor several."""
     try:
-        getattr(_owner(tree, path), path.rsplit(".", 1)[-1])
+        owner = _owner(tree, path)
+        found = getattr(owner, path.rsplit(".", 1)[-1])
     except (AttributeError, IndexError, TypeError, ValueError):
         return False
-    return True
+    return isinstance(owner, eqx.Module) and not (callable(found) or isinstance(found, eqx.Module | tuple))

@@ -58,7 +58,7 @@ def plot_spectrum(identified: Identified, posterior: xr.DataTree | None = None) 
             ("worst", -1, identified.worst, ORANGE),
         ):
             _loadings(panels[place], spectrum.isel(direction=direction)["loadings"], distances, color)
-            lines = textwrap.wrap(f"{place} determined: {sentence}", LINE_LENGTH)
+            lines = textwrap.wrap(f"{place} determined: {sentence}", LINE_LENGTH, break_on_hyphens=False)
             panels[place].set_title("\n".join(lines), fontsize=7.5)
     return figure
 
@@ -91,7 +91,7 @@ def _contractions(axes: Axes, contraction: NumpyArray, effective_dimension: floa
     axes.set_xlabel("direction, best determined first (1)")
     axes.set_ylabel("posterior sd / prior sd (1)")
     panel_title(axes, f"{effective_dimension:.1f} of {contraction.size} determined by the data")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _loadings(axes: Axes, loadings: xr.DataArray, distances: dict[str, NumpyArray], color: str) -> None:

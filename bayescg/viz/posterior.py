@@ -34,6 +34,9 @@ UNITS = {
 }
 """Units of parameters by the end of their paths."""
 
+LINE_LENGTH = 30
+"""Letters of a panel's title on one line."""
+
 COLUMNS = 3
 ROW_HEIGHT = 1.9
 """Inches per row of panels."""
@@ -55,7 +58,7 @@ def plot_rank(posterior: xr.DataTree, *, elements: list[str] | None = None) -> F
     Example:
         >>> draws = np.random.default_rng(0).normal(size=(2, 50))
         >>> tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": (("chain", "draw"), draws)})})
-        >>> [axes.get_title() for axes in plot_rank(tree).axes]
+        >>> [axes.get_title(loc="left") for axes in plot_rank(tree).axes]
         ['x']
     """
     chosen = _selection(posterior, elements)
@@ -64,13 +67,13 @@ def plot_rank(posterior: xr.DataTree, *, elements: list[str] | None = None) -> F
             chosen,
             backend="matplotlib",
             visuals={"remove_axis": False, "xlabel": False, "title": False},
-            **_layout(chosen),
+            **_layout(chosen, same_values=True),
         )
         figure = _finished(collection, chosen, "fraction of all ranks (1)")
-        for axes in figure.axes:
-            axes.set_ylabel("excess of\ncumulative rank (1)")
-            axes.label_outer(remove_inner_ticks=False)
-            axes.tick_params(labelbottom=True)
+        for index, axes in enumerate(figure.axes):
+            first = index % COLUMNS == 0
+            axes.set_ylabel("excess of\ncumulative rank (1)" if first else "")
+            axes.tick_params(labelleft=first)
     return figure
 
 
@@ -96,7 +99,10 @@ def plot_trace(posterior: xr.DataTree, *, elements: list[str] | None = None) -> 
     chosen = _selection(posterior, elements)
     with styled():
         collection = arviz_plots.plot_trace(
-            chosen, backend="matplotlib", visuals={"xlabel": False, "title": False}, **_layout(chosen)
+            chosen,
+            backend="matplotlib",
+            visuals={"xlabel": False, "title": False},
+            **_layout(chosen, same_values=False),
         )
         figure = _finished(collection, chosen, "draw (1)")
         for label, axes in zip(chosen["posterior"].data_vars, figure.axes, strict=False):
@@ -114,7 +120,7 @@ def choose_elements(posterior: xr.DataTree) -> list[str]:
         >>> draws = np.random.default_rng(0).normal(size=(2, 50, 9))
         >>> dataset = xr.Dataset({"x": (("chain", "draw", "k"), draws)})
         >>> choose_elements(xr.DataTree.from_dict({"posterior": dataset}))[:2]
-        ['x[0]', 'x[4]']
+        ['x[0]', 'x[3]']
     """
     by_variable: dict[str, list[str]] = {}
     for label in _labels(posterior):
@@ -162,7 +168,7 @@ def _selection(posterior: xr.DataTree, elements: list[str] | None) -> xr.DataTre
     if unknown := [label for label in chosen if label not in known]:
         raise BayescgError(
             f"elements must be among the {len(known)} of the posterior, got {unknown[0]!r}. "
-            f"Its first are {', '.join(known[:4])}."
+            f"Its variables are {', '.join(dict.fromkeys(label.split('[')[0] for label in known))}."
         )
     group = posterior["posterior"].to_dataset()
     scalars = {}
@@ -180,7 +186,7 @@ def _selection(posterior: xr.DataTree, elements: list[str] | None) -> xr.DataTre
     return xr.DataTree.from_dict(groups)
 
 
-def _layout(chosen: xr.DataTree) -> dict[str, Any]:
+def _layout(chosen: xr.DataTree, *, same_values: bool) -> dict[str, Any]:
     """Size and colours; one chain has one colour in all panels."""
     group = chosen["posterior"].to_dataset()
     count, chains = len(group.data_vars), group.sizes["chain"]
@@ -193,8 +199,15 @@ def _layout(chosen: xr.DataTree) -> dict[str, Any]:
             "figsize_units": "inches",
             "layout": "constrained",
             "sharex": True,
+            "sharey": same_values,
         },
     }
+
+
+def _broken(label: str) -> str:
+    """A long label on two lines."""
+    head, _, tail = label.rpartition(".")
+    return f"{head}.\n{tail}" if len(label) > LINE_LENGTH else label
 
 
 def _finished(collection: Any, chosen: xr.DataTree, x_label: str) -> Figure:
@@ -203,12 +216,16 @@ def _finished(collection: Any, chosen: xr.DataTree, x_label: str) -> Figure:
     handles = []
     for label in chosen["posterior"].data_vars:
         axes = collection.viz["plot"][label].item()
-        axes.set_title(str(label), loc="left", fontsize=8.0)
+        axes.set_title(_broken(str(label)), loc="left", fontsize=8.0)
         axes.set_xlabel(x_label)
+        axes.tick_params(labelbottom=True)
         axes.margins(x=0)
         handles = axes.lines[: chosen["posterior"].sizes["chain"]]
         for line in handles:
             line.set_linewidth(0.7)
+    drawn = {collection.viz["plot"][label].item() for label in chosen["posterior"].data_vars}
+    for axes in set(figure.axes) - drawn:
+        axes.remove()
     names = [f"chain {chain + 1}" for chain in range(len(handles))]
     figure.legend(handles[:MOST_NAMED], names[:MOST_NAMED], loc="outside upper right", ncols=MOST_NAMED)
     matplotlib.pyplot.close(figure)

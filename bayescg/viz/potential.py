@@ -37,7 +37,13 @@ from bayescg.viz.style import (
     styled,
 )
 
-ENERGY_RANGE = (-5.0, 10.0)
+LABELS = {
+    "pair_energy": ("pair energy u(r)", "kJ/mol"),
+    "pair_force": ("pair force −u′(r)", "kJ/mol/nm"),
+}
+"""Name and unit of what is drawn."""
+
+ENERGY_RANGE = (-5.0, 5.0)
 """The energy axis never reaches beyond, in k_B T: the steep core would flatten the rest."""
 
 CORE = 2.0
@@ -97,14 +103,8 @@ def plot_potential(posterior: xr.DataTree, *, naive: bool = True) -> Figure:
             _limit_curves(grid[0], curves, name, count, kT)
             _shade_unsampled(grid, curves, count)
             grid[0, 1].legend(loc="upper right")
-            grid[1, 0].legend(loc="upper right")
+            grid[1, 0].legend(loc="lower left")
     return figure
-
-
-LABELS = {
-    "pair_energy": ("pair energy u(r)", "kJ/mol"),
-    "pair_force": ("pair force −u′(r)", "kJ/mol/nm"),
-}
 
 
 def _column(
@@ -148,7 +148,7 @@ def _width(axes: Axes, distance: NumpyArray, draws: NumpyArray, naive: NumpyArra
         axes.semilogy(distance[width > 0], width[width > 0], line, color=color, label=label)
         extremes += [float(width[inside].min()), float(width[inside].max())]
     if min(extremes) > 0:
-        axes.set_ylim(0.4 * min(extremes), 6.0 * max(extremes))
+        axes.set_ylim(0.2 * min(extremes), 3.0 * max(extremes))
 
 
 def _samples(axes: Axes, count: xr.DataArray | None) -> None:
@@ -220,14 +220,9 @@ def _shade_unsampled(grid: NumpyArray, curves: xr.Dataset, count: xr.DataArray |
     if count is None or sampled <= distance[0]:
         return
     for axes in grid.flat:
-        axes.axvspan(
-            float(distance[0]),
-            sampled,
-            color=SHADE,
-            linewidth=0,
-            zorder=-1,
-            label=f"no pair below {sampled:.3f} nm",
-        )
+        shade = axes.axvspan(float(distance[0]), sampled, color=SHADE, linewidth=0, zorder=-1)
+        if axes in grid[0]:
+            shade.set_label(f"no pair below {sampled:.3f} nm")
 
 
 def _sampled_from(distance: NumpyArray, count: xr.DataArray | None) -> float:

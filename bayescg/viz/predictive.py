@@ -194,8 +194,8 @@ def _bands(axes: Axes, x: NumpyArray, band: NumpyArray) -> None:
 
 def _spread(axes: Axes, x: NumpyArray, found: xr.Dataset, reference: xr.Dataset | None) -> None:
     lines = [
-        (found["between_draw_sd"].values, BLUE, "-", "between draws (posterior)"),
-        (found["within_draw_sd"].values, ORANGE, ":", "Monte Carlo, one draw"),
+        (found["between_draw_sd"].values, BLUE, "-", "between draws (0: below Monte Carlo error)"),
+        (found["within_draw_sd"].values, ORANGE, ":", "Monte Carlo error of one draw"),
     ]
     if reference is not None:
         lines.append((reference["error"].values, BLACK, "--", "data"))

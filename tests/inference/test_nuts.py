@@ -1,6 +1,7 @@
 """NUTS samples the posterior, and says where it does not."""
 
 import json
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,13 @@ def functions(positions):
     known |= {f"variance {i}": (along[..., i] ** 2, 1.0) for i in range(4)}
     known |= {"covariance": (along[..., 0] * along[..., 3], 0.0)}
     # banana: E b = E a²/2 = 1/2, Var b = Var(a²)/4 + 1 = 3/2, E ab = E a³/2 = 0
-    known |= {"a": (a, 0.0), "a²": (a**2, 1.0), "b": (b, 0.5), "Var b": ((b - 0.5) ** 2, 1.5), "ab": (a * b, 0.0)}
+    known |= {
+        "a": (a, 0.0),
+        "a²": (a**2, 1.0),
+        "b": (b, 0.5),
+        "Var b": ((b - 0.5) ** 2, 1.5),
+        "ab": (a * b, 0.0),
+    }
     # Beta(3, 2): mean 3/5, variance 6 / (25 * 6)
     return known | {"p": (p, 0.6), "Var p": ((p - 0.6) ** 2, 0.04)}
 
@@ -84,14 +91,15 @@ def test_the_result_is_complete(draws, engine):
     np.testing.assert_allclose(statistics["lp"], lp, rtol=1e-6, atol=1e-6)
     assert statistics["diverging"].dtype == bool
     assert statistics["diverging"].mean() < 0.01
-    # the step size is adapted for each chain, then left alone; acceptance settles near its target
+    # the step size is adapted for each chain, then left alone; acceptance ends above its target, 0.8, because
+    # dual averaging averages the logarithm of the step size and acceptance is concave in it
     assert (statistics["step_size"] == statistics["step_size"][:, :1]).all()
     assert len(set(statistics["step_size"][:, 0])) == 4
-    assert abs(statistics["acceptance_rate"].mean() - 0.8) < 0.12
+    assert 0.78 < statistics["acceptance_rate"].mean() < 0.97
     assert (statistics["n_steps"] < 2 ** statistics["tree_depth"]).all()
     assert (statistics["n_steps"] >= 2 ** (statistics["tree_depth"] - 1)).all()
-    # H = -lp + |momentum|²/2 >= -lp, and the kinetic energy of d momenta has mean d/2 (here 3.5), standard error
-    # sqrt(3.5 / 3200) = 0.033 for independent draws; the trajectory's energy is kept within its error
+    # H = -lp + |momentum|²/2 >= -lp; the kinetic energy of d momenta has mean d/2 and, for independent draws,
+    # standard error sqrt(3.5 / 3200) = 0.033; the integrator adds its energy error to it
     kinetic = statistics["energy"] + statistics["lp"]
     assert kinetic.min() > 0
     assert abs(kinetic.mean() - MIXED.dimension / 2) < 0.3
@@ -114,16 +122,10 @@ def interrupt_wait(monkeypatch, *, call):
     def wait(outcome, patience, tell):
         calls.append(1)
         if len(calls) == call:
-            host_loop_signal()
+            signal.raise_signal(signal.SIGINT)
         return real(outcome, patience, tell)
 
     monkeypatch.setattr(host_loop, "wait", wait)
-
-
-def host_loop_signal():
-    import signal
-
-    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -141,10 +143,26 @@ def test_an_interrupted_run_resumes_bit_for_bit(draws, tmp_path, monkeypatch, en
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_full_mass_matrix_and_a_short_warmup_sample_too(engine):
+    # fewer than 20 iterations have no window for the mass matrix; odd totals end in a partial chunk
+    settings = NUTS(chains=2, warmup=17, draws=997, engine=engine, dense_mass=True)
+    result = settings.draw(
+        Gaussian(jnp.zeros(2), jnp.asarray(rotated_covariance([1.0, 1e-2]))), key=KEY, loop=QUIET
+    )
+    assert result.positions.shape == (2, 997, 2)
+    along = result.positions @ np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))[0] / [1.0, 1e-2]
+    for values in np.moveaxis(along**2, -1, 0):
+        assert abs(values.mean() - 1) < 4 * array_stats.mcse(values, chain_axis=0, draw_axis=1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_divergences_show_in_a_funnel(engine):
     # negative control of every "no divergences": the neck cannot be entered with one step size
-    result = NUTS(chains=4, warmup=200, draws=200, engine=engine).draw(Funnel(), key=KEY, loop=QUIET)
+    funnel = NUTS(chains=4, warmup=300, draws=500, engine=engine, target_acceptance=0.6)
+    result = funnel.draw(Funnel(), key=KEY, loop=QUIET)
     assert result.statistics["diverging"].sum() > 10
+    # and it is not: 2000 draws of v ~ N(0, 3²) would reach below -2.5 deviations 12 times
+    assert (result.positions[..., 0] < -7.5).sum() < 3
 
 
 def test_chains_stuck_in_separate_modes_show_in_r_hat():

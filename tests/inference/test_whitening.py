@@ -23,7 +23,9 @@ def test_a_gaussian_becomes_round(condition):
     C = whitening.scale.as_matrix()
     # Σ itself is only known to cond * eps; C C' inherits that through H = Σ^-1
     tolerance = 1e-10 + 10 * condition * np.finfo(float).eps
-    np.testing.assert_allclose(np.linalg.solve(covariance, C @ C.T), np.eye(8), atol=tolerance * condition**0.5)
+    np.testing.assert_allclose(
+        np.linalg.solve(covariance, C @ C.T), np.eye(8), atol=tolerance * condition**0.5
+    )
     # Newton stops within sqrt(2e-6) standard deviations of the mean
     assert np.linalg.norm(whitening.whiten(target.mean)) < 2e-3
     u = whitening.starts[0]
@@ -97,7 +99,9 @@ def test_walls_and_impossible_starts_are_survived():
 
 def test_a_density_finite_nowhere_is_refused():
     target = SimpleNamespace(
-        dimension=2, log_density=lambda u: jnp.sum(u) * jnp.nan, initial=lambda key: jax.random.normal(key, (2,))
+        dimension=2,
+        log_density=lambda u: jnp.sum(u) * jnp.nan,
+        initial=lambda key: jax.random.normal(key, (2,)),
     )
     with pytest.raises(BayescgError, match=r"log_density must be finite.*64 prior draws.*Check the data"):
         whiten(target, key=KEY)

@@ -22,6 +22,7 @@ def state():
         "key": jax.random.key(7),
         "keys": jax.random.split(jax.random.key(8, impl="rbg"), 3),
         "python": [True, 4, 0.1],
+        "numpy": np.float64(0.3),
     }
 
 

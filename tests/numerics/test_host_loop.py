@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bayescg._checks import BayescgError
-from bayescg.numerics import host_loop
+from bayescg.numerics import host_loop, interruption
 from bayescg.numerics.host_loop import HostLoop, Interrupted, chunk_length
 
 TOTAL, CHUNK = 60, 5
@@ -87,7 +87,9 @@ def test_an_interrupted_stage_resumes_bit_for_bit(tmp_path, reference, after):
     again = HostLoop(str(tmp_path / "run"), progress=False, fingerprint="walk")
     same(again.run("sample", walk, begin(), total=TOTAL, chunk=CHUNK), reference)
     # negative control: another key gives other numbers
-    other = HostLoop(progress=False).run("sample", walk, (jax.random.key(4), *begin()[1:]), total=TOTAL, chunk=CHUNK)
+    other = HostLoop(progress=False).run(
+        "sample", walk, (jax.random.key(4), *begin()[1:]), total=TOTAL, chunk=CHUNK
+    )
     assert not np.array_equal(other.records["x"], reference.records["x"])
 
 
@@ -171,7 +173,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path, reference):
     same(loop.run("sample", walk, begin(), total=TOTAL, chunk=CHUNK), reference)
 
 
-def test_a_second_interrupt_does_not_wait_for_the_device():
+def test_a_second_interrupt_does_not_wait_for_the_device(monkeypatch):
     """Two signals arrive while a chunk is under way; Python answers before the chunk is done."""
     release = threading.Event()
 
@@ -188,18 +190,13 @@ def test_a_second_interrupt_does_not_wait_for_the_device():
         time.sleep(20)
         release.set()  # only reached if the interrupt was held back
 
-    def leaves(_):
-        return [Slow()]
-
     threading.Thread(target=press, daemon=True).start()
     told = []
-    with pytest.raises(KeyboardInterrupt), host_loop.Patience() as patience, pytest.MonkeyPatch.context() as patch:
-        from bayescg.numerics import interruption
-
-        patch.setattr(interruption.jax.tree, "leaves", leaves)
-        patch.setattr(interruption.jax, "Array", Slow)
-        patch.setattr(interruption, "is_key", lambda leaf: False)
-        host_loop.wait(0, patience, told.append)
+    monkeypatch.setattr(interruption.jax.tree, "leaves", lambda tree: [Slow()])
+    monkeypatch.setattr(interruption.jax, "Array", Slow)
+    monkeypatch.setattr(interruption, "is_key", lambda leaf: False)
+    with interruption.Patience() as patience, pytest.raises(KeyboardInterrupt):
+        interruption.wait(0, patience, told.append)
     assert not release.is_set()
     assert told == ["finishing this chunk; Ctrl-C again stops at once"]
 
@@ -326,7 +323,9 @@ np.save(sys.argv[3], stage.records["x"])
 def test_a_new_process_goes_on_with_the_same_bits(tmp_path):
     def run(folder, mode, result):
         arguments = [str(tmp_path / folder), mode, str(tmp_path / result)]
-        return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False
+        )
 
     stopped = run("resumed", "interrupt", "none.npy")
     assert stopped.returncode != 0

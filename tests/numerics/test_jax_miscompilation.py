@@ -2,7 +2,8 @@
 
 On CPU, jaxlib 0.10.2 compiles a vmapped `sum((M @ row)**2)` wrongly once there are more than 16,384 rows
 of float64: the last of 16,385 rows is off by about one percent, silently (jax issue 39103). This formula
-does not show a fault in 0.11.1, which is excluded as a precaution. Where an installer was made to take such a version after all, these tests say so.
+does not show a fault in 0.11.1, which is excluded as a precaution. Where an installer was made to take
+such a version after all, these tests say so.
 """
 
 from importlib import metadata

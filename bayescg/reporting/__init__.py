@@ -1,0 +1,6 @@
+"""Reporting: a result as one HTML page, and as one terminal screen."""
+
+from bayescg.reporting.report import report
+from bayescg.reporting.summary import summary
+
+__all__ = ["report", "summary"]
