@@ -29,11 +29,12 @@ BLOCKS = 7
 SINGLE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 REPEATS = (1, 4, 10)
 """How often the trajectory is read, one copy after the other, to see memory grow with the frames."""
+
+PATIENCE = 300
+"""Seconds after which a measurement is given up: all take well under a minute on a quiet machine."""
 
 CHUNK = 50
 """Frames per chunk where the trajectory is read lazily."""
@@ -55,9 +56,9 @@ def main() -> None:
         found["votca"] = _run_votca(Path(folder), arguments)
     found["posterior"] = _child("posterior", arguments)
     found["posterior, one thread"] = _child("posterior", arguments, SINGLE_THREAD)
-    found["result"] = _child("result", arguments)
-    found["explained"] = _child("explained", arguments)
-    found["memory"] = {f"{n}x": _child("memory", arguments, repeat=n) for n in REPEATS}
+    found["result"] = _child("result", arguments, SINGLE_THREAD)
+    found["explained"] = _child("explained", arguments, SINGLE_THREAD)
+    found["memory"] = {f"{n}x": _child("memory", arguments, SINGLE_THREAD, repeat=n) for n in REPEATS}
     found["curve"] = _compare(found["posterior"].pop("curve"), found["votca"])
     found["posterior, one thread"].pop("curve")
     _print(found)
@@ -101,7 +102,12 @@ def _child(
     command += ["--topology", str(arguments.topology), "--trajectory", str(arguments.trajectory)]
     command += ["--frames", str(arguments.frames)]
     done = subprocess.run(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
+        command,
+        env={**os.environ, "TQDM_DISABLE": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -123,8 +129,9 @@ def _read(arguments: argparse.Namespace, **options: Any) -> Any:
 
 def _imported() -> Any:
     """Everything the path needs, imported; the clock starts at zero before and is returned."""
-    import bayescg as bcg
     from common.clock import Clock
+
+    import bayescg as bcg
 
     bcg.enable_x64()
     clock = Clock()
@@ -141,8 +148,9 @@ def _measure_posterior(arguments: argparse.Namespace) -> None:
 
     clock = _imported()
     imports = time.process_time()
-    import bayescg as bcg
     import jax
+
+    import bayescg as bcg
     from bayescg.numerics.host_loop import HostLoop
 
     passes = []
@@ -164,7 +172,7 @@ def _measure_posterior(arguments: argparse.Namespace) -> None:
         "first": passes[0],
         "second": passes[1],
         "parts": _parts(clock, beads),
-        "curve": _curves(problem, draws),
+        "curve": {**_curves(problem, draws), "half_grid": _half_grid(beads)},
     }
     print(json.dumps(report))
 
@@ -200,35 +208,55 @@ def _curves(problem: Any, draws: Any) -> dict[str, list[float]]:
     """-u'(r) of the posterior mean and of least squares on csg_fmatch's grid, with posterior errors."""
     import jax
     import jax.numpy as jnp
-    from bayescg.model import with_values
 
-    distance = jnp.arange(GRID.start, GRID.cutoff + 0.005, 0.01)
-    path, zero = "coefficients", jnp.asarray(0)
-    potential = problem.joint.potential
-
-    def force(theta: Any) -> Any:
-        ready = with_values(potential, {path: theta.reshape(potential.coefficients.shape)})
-        slope = jax.vmap(jax.grad(lambda r: ready.pair_energy(r, zero, zero)))
-        return -slope(distance)
-
-    rows = np.asarray(jax.jacfwd(force)(jnp.zeros(potential.coefficients.size)))
-    values = jax.vmap(lambda u: problem.constrain(u)[f"potential.{path}"].ravel())
+    distance, rows = _rows(problem.joint.potential)
+    values = jax.vmap(lambda u: problem.constrain(u)["potential.coefficients"].ravel())
     theta = np.asarray(values(jnp.asarray(draws.positions.reshape(-1, problem.dimension))))
-    total = problem.observations[0].total
-    least = np.linalg.solve(np.asarray(total.gram[0]), np.asarray(total.projection[0]))
     return {
-        "distance": np.asarray(distance).tolist(),
+        "distance": distance.tolist(),
         "posterior_mean": (rows @ theta.mean(axis=0)).tolist(),
         "posterior_deviation": (theta @ rows.T).std(axis=0).tolist(),
-        "least_squares": (rows @ least).tolist(),
+        "least_squares": (rows @ _least_squares(problem.observations[0])).tolist(),
     }
+
+
+def _half_grid(beads: Any) -> list[float]:
+    """Least squares on a grid of half the spacing: closer to the mean force than either program's curve."""
+    import bayescg as bcg
+
+    knots = 2 * GRID.points - 1
+    model = bcg.Model(bcg.potentials.PairSpline(cutoff=GRID.cutoff, knots=knots, start=GRID.start))
+    model, matching = bcg.likelihoods.ForceMatching().prepare(model, beads)
+    return (_rows(model.potential)[1] @ _least_squares(matching.observe(model, beads))).tolist()
+
+
+def _rows(potential: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Distances, nm, and -B_k'(r) there, (distance, coefficient)."""
+    import jax
+    import jax.numpy as jnp
+
+    from bayescg.model import with_values
+
+    distance, zero = jnp.arange(GRID.start, GRID.cutoff + 0.005, 0.01), jnp.asarray(0)
+
+    def force(theta: Any) -> Any:
+        ready = with_values(potential, {"coefficients": theta.reshape(potential.coefficients.shape)})
+        return -jax.vmap(jax.grad(lambda r: ready.pair_energy(r, zero, zero)))(distance)
+
+    return np.asarray(distance), np.asarray(jax.jacfwd(force)(jnp.zeros(potential.coefficients.size)))
+
+
+def _least_squares(observations: Any) -> np.ndarray:
+    gram, projection = (np.asarray(part[0]) for part in observations.total[:2])
+    return np.linalg.solve(gram, projection)
 
 
 def _measure_result(arguments: argparse.Namespace) -> None:
     """`bayescg.sample` with everything it adds to the draws, after the problem is built."""
     clock = _imported()
-    import bayescg as bcg
     import jax
+
+    import bayescg as bcg
 
     problem = _problem(bcg.mapping.CenterOfMass(by="residue")(_read(arguments)))
     with clock.stage("sample"):
@@ -252,8 +280,9 @@ def _measure_explained(arguments: argparse.Namespace) -> None:
 def _measure_memory(arguments: argparse.Namespace) -> None:
     """Growth of the peak resident size while statistics are taken from a lazily read trajectory."""
     _imported()
-    import bayescg as bcg
     from common.clock import peak_memory
+
+    import bayescg as bcg
 
     atoms = _read(arguments, chunks=CHUNK)
     beads = bcg.mapping.CenterOfMass(by="residue")(atoms)
@@ -282,6 +311,9 @@ def _compare(curve: dict[str, list[float]], theirs: dict[str, Any]) -> dict[str,
             inside = (distance > low + 1e-4) & (distance < high + 1e-4)
             found[f"{name}: {region}"] = _rms(gap[inside])
     beyond = distance > 0.2701
+    fine = np.asarray(curve["half_grid"])
+    found["votca from half grid"] = _rms((reference - fine)[distance > 0.2701])
+    found["bayescg from half grid"] = _rms((np.asarray(curve["posterior_mean"]) - fine)[distance > 0.2701])
     found["votca error"] = _rms(np.asarray(theirs["error"])[beyond])
     found["posterior deviation"] = _rms(np.asarray(curve["posterior_deviation"])[beyond])
     return found
@@ -318,8 +350,8 @@ def _print(found: dict[str, Any]) -> None:
         for stage, seconds in run["parts"].items():
             _row(f"      problem, by itself: {stage}", seconds, reference)
         _row("  imports", run["imports"], reference)
-    _row("bayescg.sample: draws and all diagnostics", found["result"]["work"], reference)
-    _row("bayescg.sample: compilation", found["result"]["compilation"], reference)
+    _row("bayescg.sample, one thread: all diagnostics too", found["result"]["work"], reference)
+    _row("bayescg.sample, one thread: compilation", found["result"]["compilation"], reference)
     _print_quality(found)
 
 
@@ -329,8 +361,11 @@ def _row(title: str, seconds: float, reference: float) -> None:
 
 def _print_quality(found: dict[str, Any]) -> None:
     curve, explained = found["curve"], found["explained"]
-    ratio = found["posterior"]["first"]["work"] / found["votca"]["cpu_seconds"]
-    print(f"\naim: ratio at most {AIM_RATIO}: {ratio:.3f} in the first pass {_word(ratio <= AIM_RATIO)}")
+    print(f"\naim: at most {AIM_RATIO} of csg_fmatch's CPU time, compilation and imports apart")
+    for name in ("posterior, one thread", "posterior"):
+        for which in ("first", "second"):
+            ratio = found[name][which]["work"] / found["votca"]["cpu_seconds"]
+            print(f"  {name}, {which} pass: {ratio:.3f} {_word(ratio <= AIM_RATIO)}")
     difference = curve["posterior_mean: beyond 0.27"]
     print(f"aim: force difference beyond 0.27 nm at most {AIM_DIFFERENCE} kJ/mol/nm: ", end="")
     print(f"{difference:.3f} {_word(difference <= AIM_DIFFERENCE)}")
@@ -339,6 +374,11 @@ def _print_quality(found: dict[str, Any]) -> None:
         print(f"  {name.replace('_', ' ')}: {curve[f'{name}: beyond 0.27']:.3f}, of which {parts}")
     print(f"  csg_fmatch's own error {curve['votca error']:.3f}, ", end="")
     print(f"posterior standard deviation {curve['posterior deviation']:.3f}")
+    print(
+        f"  from least squares on half the grid spacing: csg_fmatch {curve['votca from half grid']:.3f}, ",
+        end="",
+    )
+    print(f"bayescg {curve['bayescg from half grid']:.3f}")
     low, high = AIM_EXPLAINED
     r_squared = explained["r_squared"]
     print(f"aim: R² from 0.24 to 0.9 nm in {low}-{high}: {r_squared:.4f} {_word(low <= r_squared <= high)}")

@@ -31,6 +31,9 @@ from bayescg.potentials.spline import basis
 NULL = 1.0
 """Directions with lambda below this are left to the prior: the data halve its variance at best."""
 
+LARGE = 0.3
+"""Loadings above this part of the largest are named."""
+
 
 class Identified(eqx.Module):
     """What the data determine at a point.
@@ -94,8 +97,13 @@ class Identified(eqx.Module):
     def _sentence(self, direction: int) -> str:
         row = self.spectrum.isel(direction=direction)
         loadings = row["loadings"].values
-        largest = np.argsort(-np.abs(loadings))[:3]
-        terms = ", ".join(f"{loadings[i]:+.2f} {self.places[i]}" for i in largest if abs(loadings[i]) > 0.3)
+        large = np.flatnonzero(np.abs(loadings) > LARGE)
+        if large.size > 3:
+            signs = "with one sign" if np.ptp(np.sign(loadings[large])) == 0 else "with changing sign"
+            ends = f"{self.places[large[0]]} to {self.places[large[-1]]}"
+            terms = f"{large.size} parameters together, {ends}, {signs}"
+        else:
+            terms = ", ".join(f"{loadings[i]:+.2f} {self.places[i]}" for i in large)
         return f"{terms} (prior standard deviation divided by {1 / float(row['contraction']):.3g})"
 
 

@@ -32,8 +32,9 @@ from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.interfaces import AbstractConjugateLikelihood, AbstractLinearPotential
 from bayescg.numerics.host_loop import HostLoop
 
-DRAWS_AT_ONCE = 256
-"""Draws of the coefficients computed together; bounds memory for large bases."""
+NUMBERS_AT_ONCE = 100_000
+"""Elements of the matrices factored together. XLA's CPU runtime of jaxlib 0.10.1 can wait for ever where a
+Cholesky factor feeds a triangular solve and their batch has more than some 200,000 elements."""
 
 FEW = 12
 """Hyperparameters up to which independence proposals are tried: their acceptance falls with dimension."""
@@ -79,6 +80,7 @@ class Conjugate(AbstractSampler):
         hyper = self._hyperparameters(collapsed, hyper_key, loop)
         keys = jax.random.split(theta_key, self.chains * self.draws)
         etas = jnp.asarray(hyper.positions).reshape(self.chains * self.draws, -1)
+        at_once = max(NUMBERS_AT_ONCE // (problem.dimension - collapsed.dimension) ** 2, 1)
 
         @jax.jit
         def complete(pairs: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -86,7 +88,7 @@ class Conjugate(AbstractSampler):
                 u = collapsed.complete(*pair)
                 return u, problem.log_density(u)
 
-            return jax.lax.map(of_one, pairs, batch_size=DRAWS_AT_ONCE)
+            return jax.lax.map(of_one, pairs, batch_size=at_once)
 
         positions, densities = complete((etas, keys))
         shape = (self.chains, self.draws)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
@@ -140,9 +141,10 @@ def _rich_blocks(potential: Any, data: Any, type_count: int) -> Sums | None:
     if not isinstance(potential, PairSpline):
         return None
     rows = []
-    for frame, forces in frames_of(data, potential.cutoff, at_most=CEILING_FRAMES):
-        types = np.asarray(frame.topology.types)
-        rows.append(frame_sums(_rich_design(potential, frame), forces.T, types, type_count))
+    with threadpool_limits(1, user_api="blas"):
+        for frame, forces in frames_of(data, potential.cutoff, at_most=CEILING_FRAMES):
+            types = np.asarray(frame.topology.types)
+            rows.append(frame_sums(_rich_design(potential, frame), forces.T, types, type_count))
     return Sums(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 

@@ -18,6 +18,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bayescg._checks import BayescgError, require, require_x64, whole
@@ -241,11 +242,13 @@ def _accumulate(
     pair_count = len(type_pairs(len(names)))
     accumulator = BlockAccumulator(blocks_kept)
     distances = np.zeros((pair_count, DISTANCE_BINS))
-    for frame, forces in frames_of(points, potential.cutoff):
-        types = np.asarray(frame.topology.types)
-        rows = design(potential, frame)
-        accumulator.add(frame_sums(rows, forces.T, types, len(names)))
-        distances += _distance_counts(frame, len(names), potential.cutoff)
+    # products of a few hundred columns are faster on one core than shared between several
+    with threadpool_limits(1, user_api="blas"):
+        for frame, forces in frames_of(points, potential.cutoff):
+            types = np.asarray(frame.topology.types)
+            rows = design(potential, frame)
+            accumulator.add(frame_sums(rows, forces.T, types, len(names)))
+            distances += _distance_counts(frame, len(names), potential.cutoff)
     blocks, frames = accumulator.result()
     total = Sums(*(jnp.asarray(part.sum(axis=0)) for part in blocks))
     blocks = Sums(*(jnp.asarray(part) for part in blocks))

@@ -46,8 +46,8 @@ class Gaussian(AbstractForceNoise):
 
     Example:
         >>> import bayescg as bcg
-        >>> bcg.likelihoods.ForceMatching(noise=bcg.likelihoods.Gaussian()).noise
-        Gaussian(scale=None)
+        >>> bcg.likelihoods.ForceMatching(noise=bcg.likelihoods.Gaussian()).noise.scale is None
+        True
     """
 
     scale: Float[Array, " type"] | None = None

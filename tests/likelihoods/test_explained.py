@@ -83,7 +83,7 @@ def test_a_pair_force_under_noise_explains_all_but_the_noise(noise):
 
 
 def test_the_reported_error_is_that_of_repetition():
-    """Over independent data the held-out R² scatters as its standard error says (to a factor of two or so)."""
+    """Over independent data the held-out R² scatters as its standard error says (to a factor of two)."""
     tables = [explained(pair_data(60.0, seed=seed, frames=20)) for seed in range(8)]
     values = np.array([float(t["r_squared_held_out"][0]) for t in tables])
     errors = np.array([float(t["r_squared_held_out_error"][0]) for t in tables])

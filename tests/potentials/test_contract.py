@@ -122,7 +122,8 @@ def rotation_and_reflection_change_nothing(potential, types):
 def translation_changes_nothing(potential, types):
     for periodic in (False, True):
         frame = configuration(types, periodic=periodic)
-        assert_equal_energy(potential, frame, moved(frame, [*np.asarray(frame.positions), 0.31, -1.7, 12.3]))
+        away = np.asarray(frame.positions) + np.array([0.31, -1.7, 12.3])
+        assert_equal_energy(potential, frame, moved(frame, away))
 
 
 def permutation_of_like_beads_changes_nothing(potential, types):
