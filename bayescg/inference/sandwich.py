@@ -61,7 +61,10 @@ def sandwich(problem: Any, center: Array) -> Sandwich:
         >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=8))
         >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
         >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
-        >>> sandwich(problem, problem.initial(jax.random.key(0))).naive.shape  # 7 coefficients, 1 scale
+        >>> from bayescg.inference.conjugate import Collapsed
+        >>> hyperparameters = jax.numpy.array([5.1, 6.0])  # log noise scale, log roughness
+        >>> u = Collapsed(problem).complete(hyperparameters, jax.random.key(0))
+        >>> sandwich(problem, u).naive.shape  # 7 coefficients, 1 scale
         (8, 8)
     """
     center = jnp.asarray(center)

@@ -39,6 +39,7 @@ def test_unsampled_parameters_are_null_directions():
         + bcg.potentials.PairSpline(cutoff=0.2, knots=6, start=0.05)
     )
     prior = {f"potential.terms.{i}.coefficients": dist.Normal(0.0, 200.0) for i in (0, 1)}
+    prior["likelihood.noise.scale"] = 5.0
     made = bcg.Problem(model, prior, bcg.likelihoods.ForceMatching().on(pair_data()))
     found = bcg.identify(made, made.initial(jax.random.key(0)))
     assert found.null_directions.sizes["direction"] == 5
@@ -46,7 +47,7 @@ def test_unsampled_parameters_are_null_directions():
     assert "5 directions are left to the prior" in found.summary()
     assert "terms" not in found.worst  # said in distances, not in paths
     # control: without the second spline nothing is null
-    alone = problem(gaussian_prior())
+    alone = problem(gaussian_prior() | {"likelihood.noise.scale": 5.0})
     assert bcg.identify(alone, alone.initial(jax.random.key(0))).null_directions.sizes["direction"] == 0
 
 
