@@ -65,7 +65,7 @@ def pair_forces(
         distance = jnp.sqrt(jnp.where(squared > 0, squared, 1.0))
         acts = (squared > 0) & (distance < cutoff)
         slope = jax.grad(potential)(jnp.where(acts, distance, 0.5 * cutoff))
-        return jnp.where(acts, -slope * displacement / distance, 0.0)
+        return -slope * displacement / distance * acts
 
     def force(x: Array) -> Array:
         return jax.vmap(lambda one: jax.vmap(lambda other: pair(one - other))(x).sum(axis=0))(x)

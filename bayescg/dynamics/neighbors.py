@@ -74,7 +74,8 @@ def find_neighbors(
     # one column more than asked for takes what does not fit
     lists = jnp.zeros((beads, capacity + 1), jnp.int32), jnp.zeros(beads, jnp.int32)
     indices, counts = jax.lax.fori_loop(0, beads, append, lists)
-    indices = jnp.where(jnp.arange(capacity) < counts[:, None], indices[:, :capacity], beads)
+    filled = jnp.arange(capacity) < counts[:, None]
+    indices = indices[:, :capacity] * filled + beads * ~filled
     return Neighbors(indices, _pairs(indices, topology), positions, jnp.max(counts, initial=0))
 
 
