@@ -21,7 +21,7 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XXX)\b")
 
 # folders that exist on somebody's machine only, and addresses of package indexes
 MACHINE = re.compile(
-    rb"(?<![\w.~-])/(?:home|root|Users|work|mnt|scratch)/\w|[A-Z]:\\Users\\|--(?:extra-)?index-url|\bhttps?://\S*/simple\b"
+    rb"(?<![\w.~-])/(?:home|root|Users|mnt|scratch)/\w|[A-Z]:\\Users\\|--(?:extra-)?index-url|\bhttps?://\S*/simple\b"
 )
 
 
