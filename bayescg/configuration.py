@@ -49,11 +49,20 @@ class Support(eqx.Module):
 
     Attributes:
         type_names: name of every bead type.
-        shortest: smallest sampled distance of every pair of types, nm, in the order of `type_pairs`.
+        shortest: smallest sampled distance of every pair of types, nm, in the order of `type_pairs`;
+            empty where a potential of single beads is all there is.
+        lowest: smallest sampled value of every component of position; empty in space.
+        highest: largest.
+        period: of a variable that is periodic by itself, an angle say; None where it is not.
+        thermal_energy: k_B T of the data, kJ/mol, the scale of a potential of mean force; None if unknown.
     """
 
     type_names: tuple[str, ...] = eqx.field(static=True)
     shortest: tuple[float, ...] = eqx.field(static=True)
+    lowest: tuple[float, ...] = eqx.field(static=True, default=())
+    highest: tuple[float, ...] = eqx.field(static=True, default=())
+    period: float | None = eqx.field(static=True, default=None)
+    thermal_energy: float | None = eqx.field(static=True, default=None)
 
     def check_types(self, prepared: tuple[str, ...]) -> None:
         """Raise where a potential was prepared for other bead types: its rows would change their meaning.

@@ -1,0 +1,70 @@
+"""Observables: what is measured alike on data and in simulations."""
+
+import abc
+from typing import Any, NamedTuple, Self
+
+import equinox as eqx
+
+from bayescg._typing import Array, Float
+from bayescg.configuration import Configuration, Topology
+
+
+class AbstractObservable(eqx.Module):
+    """One number or curve per configuration, averaged over many; serves data and simulation alike."""
+
+    name: eqx.AbstractVar[str]
+    units: eqx.AbstractVar[str]
+
+    @abc.abstractmethod
+    def prepare(self, topology: Topology, box: Any) -> Self:
+        """Return the observable with everything fixed that it takes from the system, a range say."""
+
+    @abc.abstractmethod
+    def coordinates(self, topology: Topology) -> dict[str, Any]:
+        """Labels of the axes of `measure`, in order: dimension name -> values."""
+
+    @abc.abstractmethod
+    def measure(self, configuration: Configuration) -> Array:
+        """The observable of one configuration; neighbours in the configuration are not used."""
+
+
+class Snapshot(NamedTuple):
+    """One moment of a trajectory.
+
+    Attributes:
+        positions: nm, unwrapped: a bead that leaves the box goes on, so that displacements are true.
+        velocities: nm/ps.
+    """
+
+    positions: Float[Array, "bead dim"]
+    velocities: Float[Array, "bead dim"]
+
+
+class AbstractTimeObservable(eqx.Module):
+    """A curve over time lags, from moments one after another at equal intervals; memory stays flat.
+
+    Data and simulation call `begin` once, `update` with every moment, `result` at the end.
+    """
+
+    name: eqx.AbstractVar[str]
+    units: eqx.AbstractVar[str]
+
+    @abc.abstractmethod
+    def prepare(self, topology: Topology, interval: float) -> Self:
+        """Return the observable with everything fixed: topology, and the time between moments in ps."""
+
+    @abc.abstractmethod
+    def coordinates(self, topology: Topology) -> dict[str, Any]:
+        """Labels of the axes of `result`, in order: dimension name -> values."""
+
+    @abc.abstractmethod
+    def begin(self, beads: int, dims: int) -> Any:
+        """The empty accumulator: a tree of arrays of fixed shape."""
+
+    @abc.abstractmethod
+    def update(self, accumulator: Any, snapshot: Snapshot) -> Any:
+        """The accumulator after one more moment; pure."""
+
+    @abc.abstractmethod
+    def result(self, accumulator: Any) -> Array:
+        """The curve so far."""
