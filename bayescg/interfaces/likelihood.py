@@ -1,7 +1,7 @@
 """Likelihoods: how data score a model; and terms, a likelihood on its data, which add up."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import xarray as xr

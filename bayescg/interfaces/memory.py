@@ -66,7 +66,7 @@ class AbstractMemory(eqx.Module):
         """Labels of the parameters' axes: path -> {dimension name: labels}, in the order of the axes."""
 
     def kernel(self, times: Float[Array, " lag"]) -> Float[Array, " lag"]:
-        """a' exp(-A_s t) a at times >= 0 in ps, amu/ps²; the delta part of gamma0 is left out."""
+        """A' exp(-A_s t) a at times >= 0 in ps, amu/ps²; the delta part of gamma0 is left out."""
         matrix, a, _ = self.drift()
         if a.size == 0:
             return jnp.zeros(jnp.shape(times))
