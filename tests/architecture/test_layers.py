@@ -75,7 +75,7 @@ def test_imports_point_down_only(copied):
     ("importer", "imported_name"),
     [
         ("_typing.py", "bayescg._checks"),
-        ("interfaces.py", "bayescg.model"),
+        ("interfaces/potential.py", "bayescg.model"),
         ("numerics/__init__.py", "bayescg.potentials"),
         ("potentials/__init__.py", "bayescg.observables"),  # siblings on one floor
     ],
