@@ -1,4 +1,4 @@
-"""The trajectory that ships with the package."""
+"""The trajectories that ship with the package."""
 
 from importlib.resources import as_file, files
 
@@ -37,3 +37,33 @@ def water(frames: int | None = None) -> xr.Dataset:
         f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
     )
     return beads.isel(frame=np.linspace(0, count - 1, frames).round().astype(int))
+
+
+def water_dynamics(frames: int | None = None) -> xr.Dataset:
+    """Centers of mass of 510 rigid SPC/E waters every 10 fs, positions and velocities, for their memory.
+
+    500 frames (5 ps) of an NVE run in a box of 2.48 nm; its temperature, 294.45 K, is the kinetic one of the
+    centers. bayescg/data/files/README.md says how they were made.
+
+    Args:
+        frames: how many, from the first on; None for all 500.
+
+    Returns:
+        Dataset of beads.
+
+    Raises:
+        BayescgError: more frames are asked for than there are.
+
+    Example:
+        >>> beads = water_dynamics(frames=3)
+        >>> [float(t) for t in beads["time"]]
+        [0.0, 0.01, 0.02]
+    """
+    with as_file(files("bayescg.data") / "files" / "water_dynamics_spce.nc") as path:
+        beads = read(path)
+    count = beads.sizes["frame"]
+    require(
+        frames is None or whole("frames", frames) <= count,
+        f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
+    )
+    return beads.isel(frame=slice(frames))

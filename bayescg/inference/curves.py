@@ -8,7 +8,7 @@ summed over the model's pair potentials. The curves are kept in the result, so t
 file only, not the model or the data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import equinox as eqx
@@ -155,14 +155,20 @@ def _evaluate(
     problem: Modelled, flat: Mapping[str, Array], pairs: Array, distances: Array
 ) -> tuple[Array, Array]:
     """Energy and force, both (draw, type_pair, distance)."""
+    return _of_draws(problem.model, dict(flat), pairs, distances)
 
+
+@eqx.filter_jit
+def _of_draws(
+    model_of: Callable[[Any], Model], flat: dict[str, Array], pairs: Array, distances: Array
+) -> tuple[Array, Array]:
     def of_draw(values: dict[str, Array]) -> tuple[Array, Array]:
-        model = problem.model(values)
+        model = model_of(values)
         of_pair = jax.value_and_grad(lambda distance, pair: _energy(model, distance, pair))
         value, slope = jax.vmap(jax.vmap(of_pair, in_axes=(0, None)), in_axes=(None, 0))(distances, pairs)
         return value, -slope
 
-    return eqx.filter_jit(lambda values: jax.lax.map(of_draw, values, batch_size=AT_ONCE))(dict(flat))
+    return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
 
 
 def _begin(problem: Modelled, flat: Mapping[str, Array], pairs: Array, cutoff: float) -> float:

@@ -7,6 +7,7 @@ ones), all in one vector. The same problem is a NumPyro program, `numpyro_model`
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import xarray as xr
-from jax.flatten_util import ravel_pytree
 from numpyro.distributions import biject_to
 from numpyro.handlers import condition, seed, substitute, trace
 from numpyro.infer.util import constrain_fn, potential_energy
@@ -24,40 +24,38 @@ from numpyro.infer.util import constrain_fn, potential_energy
 from bayescg._checks import BayescgError, positive, require_x64
 from bayescg._typing import Array, Float, PRNGKeyArray
 from bayescg.data import state_points, topology
-from bayescg.interfaces import AbstractLikelihood, Term, Terms
+from bayescg.inference.joint import Joint, completed, latent_shapes, prior_draw
+from bayescg.interfaces import AbstractLikelihood, Term, Terms, Topology
 from bayescg.model import Model, parameters, with_values
 from bayescg.priors import Prior
 
 
-class Joint(eqx.Module):
-    """Model and likelihoods in one module, so that every parameter has one path.
+class Aside:
+    """What is kept beside a problem and read by no compiled function.
+
+    Any two are equal: problems that differ in nothing else but their numbers share compiled programs.
 
     Attributes:
-        potential: `potential.coefficients`, ...
-        memory: `memory.times`, ...
-        likelihood: `likelihood.noise.scale`, or `likelihood.0.noise.scale` where several terms add.
+        beads: data of the first term.
+        fingerprint: hash of model, prior and data.
     """
 
-    potential: Any
-    memory: Any
-    likelihood: Any
+    def __init__(self, beads: xr.Dataset, fingerprint: str) -> None:
+        self.beads, self.fingerprint = beads, fingerprint
 
-    @property
-    def model(self) -> Model:
-        """The model without the likelihoods."""
-        return Model(self.potential, self.memory)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Aside)
 
-    @property
-    def likelihoods(self) -> tuple[AbstractLikelihood, ...]:
-        """The likelihood of every term."""
-        return self.likelihood if isinstance(self.likelihood, tuple) else (self.likelihood,)
+    def __hash__(self) -> int:
+        return 0
 
 
-class Problem:
+class Problem(eqx.Module):
     """A posterior: a model, a prior and one or more likelihoods on their data.
 
     Building it prepares the model for the data and reduces the data to what the likelihoods need; it
-    keeps no reference to atoms.
+    keeps no reference to atoms. A problem is a pytree: `eqx.filter_jit(f)(problem, ...)` compiles once for
+    all problems of the same shapes.
 
     Args:
         model: potential and, for dynamics, memory.
@@ -70,10 +68,10 @@ class Problem:
         joint: the prepared module that parameter paths point into.
         prior: as completed.
         observations: of every term.
-        sites: names of the random variables.
-        dimension: number of elements of the unconstrained vector.
-        labels: name of every element of the unconstrained vector.
-        fingerprint: hash of model, prior and data.
+        topology: of the first term's beads.
+        terms: indices of the terms that count; all but in a `part`.
+        shapes: name and unconstrained shape of every random variable.
+        aside: what no compiled function reads.
 
     Raises:
         BayescgError: float64 is off, a path names no parameter or a constant, or the data are bad.
@@ -86,6 +84,14 @@ class Problem:
         >>> problem.dimension
         13
     """
+
+    joint: Joint
+    prior: Prior
+    observations: tuple[Any, ...]
+    topology: Topology
+    terms: tuple[int, ...] = eqx.field(static=True)
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
+    aside: Aside = eqx.field(static=True)
 
     def __init__(
         self, model: Model, prior: Mapping[str, Any] | Callable[[], Mapping[str, Any]], data: Term | Terms
@@ -101,16 +107,69 @@ class Problem:
         self.observations = tuple(
             likelihood.observe(model, term.data) for likelihood, term in zip(likelihoods, terms, strict=True)
         )
-        self.prior = self._complete(_as_prior(prior))
-        self.prior.check(self.joint)
-        self.beads: xr.Dataset = state_points(terms[0].data)[0]
-        self.topology = topology(self.beads)
-        shapes = self._latent_shapes()
-        zeros, self._unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes))
-        self.sites = tuple(sorted(shapes))
-        self.dimension = int(zeros.size)
-        self.labels = tuple(_labels(shapes))
-        self.fingerprint = self._hash()
+        self.terms = tuple(range(len(terms)))
+        beads = state_points(terms[0].data)[0]
+        self.topology = topology(beads)
+        self.prior = completed(prior, self.joint, self.observations)
+        self.shapes = latent_shapes(self.prior, self.joint)
+        self.aside = Aside(beads, "")
+        self.aside.fingerprint = _hash(self)
+
+    def part(self, terms: tuple[int, ...], prior: Prior) -> "Problem":
+        """The same model with some of the terms and another prior; parameters it leaves out are constants.
+
+        Args:
+            terms: indices of the terms that count.
+            prior: of the parameters that are free.
+        """
+        part = object.__new__(Problem)
+        fields = {
+            "joint": self.joint,
+            "prior": prior,
+            "observations": self.observations,
+            "topology": self.topology,
+            "terms": terms,
+            "shapes": latent_shapes(prior, self.joint),
+            "aside": Aside(self.beads, ""),
+        }
+        for name, value in fields.items():
+            object.__setattr__(part, name, value)
+        part.aside.fingerprint = _hash(part)
+        return part
+
+    @property
+    def beads(self) -> xr.Dataset:
+        """Data of the first term."""
+        return self.aside.beads
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of model, prior and data."""
+        return self.aside.fingerprint
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the random variables."""
+        return tuple(name for name, _ in self.shapes)
+
+    @property
+    def dimension(self) -> int:
+        """Number of elements of the unconstrained vector."""
+        return sum(math.prod(shape) for _, shape in self.shapes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of every element of the unconstrained vector."""
+        return tuple(
+            name + (str(list(index)) if shape else "")
+            for name, shape in self.shapes
+            for index in np.ndindex(*shape)
+        )
+
+    @property
+    def scored(self) -> list[tuple[AbstractLikelihood, Any]]:
+        """Likelihood and observations of every term that counts."""
+        return [(self.joint.likelihoods[index], self.observations[index]) for index in self.terms]
 
     @property
     def temperature(self) -> float:
@@ -149,16 +208,15 @@ class Problem:
         """Log likelihood of every term."""
         joint = self.with_values(values)
         return [
-            likelihood.log_likelihood(joint.model, seen)
-            for likelihood, seen in zip(joint.likelihoods, self.observations, strict=True)
+            joint.likelihoods[index].log_likelihood(joint.model, self.observations[index])
+            for index in self.terms
         ]
 
     def blocks(self, values: Mapping[str, Any]) -> list[Array]:
         """Log likelihood of every block of every term."""
         joint = self.with_values(values)
         return [
-            likelihood.blocks(joint.model, seen)
-            for likelihood, seen in zip(joint.likelihoods, self.observations, strict=True)
+            joint.likelihoods[index].blocks(joint.model, self.observations[index]) for index in self.terms
         ]
 
     def with_values(self, values: Mapping[str, Any]) -> Joint:
@@ -190,13 +248,13 @@ class Problem:
                 f"The random variables are: {', '.join(self.sites)}."
             )
         laws = self.site_distributions(values)
-        return ravel_pytree(
-            {name: biject_to(laws[name].support).inv(jnp.asarray(values[name])) for name in self.sites}
-        )[0]
+        unconstrained = [biject_to(laws[name].support).inv(jnp.asarray(values[name])) for name in self.sites]
+        return jnp.concatenate([jnp.ravel(value) for value in unconstrained])
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """A draw from the prior as an unconstrained vector."""
-        return ravel_pytree(self._prior_draw(key))[0]
+        draw = prior_draw(self.prior, self.joint, key)
+        return jnp.concatenate([jnp.ravel(value) for value in draw.values()])
 
     def site_distributions(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The prior distribution of every random variable, given the values of those it depends on."""
@@ -207,6 +265,8 @@ class Problem:
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Labels of the axes of every parameter: path -> {dimension name: labels}."""
         found = {f"potential.{path}": labels for path, labels in self.joint.potential.coordinates().items()}
+        if self.joint.memory is not None:
+            found |= {f"memory.{path}": labels for path, labels in self.joint.memory.coordinates().items()}
         several = isinstance(self.joint.likelihood, tuple)
         for index, (likelihood, seen) in enumerate(
             zip(self.joint.likelihoods, self.observations, strict=True)
@@ -215,52 +275,25 @@ class Problem:
             found |= {prefix + path: labels for path, labels in likelihood.coordinates(seen).items()}
         return found
 
-    def _complete(self, prior: Prior) -> Prior:
-        """Add the likelihoods' default priors for parameters that the prior does not name."""
-        several = isinstance(self.joint.likelihood, tuple)
-        defaults = {}
-        for index, (likelihood, seen) in enumerate(
-            zip(self.joint.likelihoods, self.observations, strict=True)
-        ):
-            prefix = f"likelihood.{index}." if several else "likelihood."
-            defaults |= {prefix + path: entry for path, entry in likelihood.default_priors(seen).items()}
-        drawn: Any = {} if prior.program is None else seed(prior.program, jax.random.key(0))()
-        unnamed = {path: entry for path, entry in defaults.items() if path not in drawn}
-        return Prior(unnamed, prior.program) | prior
+    def _unravel(self, u: Array) -> dict[str, Array]:
+        """The unconstrained value of every random variable."""
+        found, begin = {}, 0
+        for name, shape in self.shapes:
+            end = begin + math.prod(shape)
+            found[name] = u[begin:end].reshape(shape)
+            begin = end
+        return found
 
-    def _prior_draw(self, key: PRNGKeyArray) -> dict[str, Array]:
-        """One draw of every random variable on its unconstrained scale."""
-        sites = trace(seed(self.prior_model, key)).get_trace()
-        return {
-            name: biject_to(site["fn"].support).inv(site["value"])
-            for name, site in sites.items()
-            if site["type"] == "sample" and not site["is_observed"]
-        }
 
-    def _latent_shapes(self) -> dict[str, Any]:
-        try:
-            shapes = jax.eval_shape(self._prior_draw, jax.random.key(0))
-        except NotImplementedError:
-            raise BayescgError(
-                "every prior must be proper, got a distribution that cannot be sampled (ImproperUniform?). "
-                "Give a wide one, for example numpyro.distributions.Normal(0.0, 1e3)."
-            ) from None
-        if not shapes:
-            raise BayescgError(
-                "the prior must leave at least one parameter free, got none. Start from "
-                "bayescg.priors.default(model)."
-            )
-        return shapes
-
-    def _hash(self) -> str:
-        """Of what the problem says, not of how it is written: the same in every process."""
-        keys = jax.random.split(jax.random.key(0), 2)
-        places = [self.initial(key) for key in keys]
-        prior = [(self.constrain(u), self.log_prior(u)) for u in places]
-        digest = hashlib.sha256(repr((self.joint, self.labels)).encode())
-        for leaf in jax.tree.leaves((self.joint, self.observations, places, prior)):
-            digest.update(np.ascontiguousarray(leaf).tobytes())
-        return digest.hexdigest()[:16]
+def _hash(problem: Problem) -> str:
+    """Of what the problem says, not of how it is written: the same in every process."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    places = [problem.initial(key) for key in keys]
+    prior = [(problem.constrain(u), problem.log_prior(u)) for u in places]
+    digest = hashlib.sha256(repr((problem.joint, problem.labels, problem.terms)).encode())
+    for leaf in jax.tree.leaves((problem.joint, problem.observations, places, prior)):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _check_kinds(model: Any, data: Any) -> None:
@@ -278,24 +311,3 @@ def _check_kinds(model: Any, data: Any) -> None:
 
 def _one_or_all(likelihoods: list[AbstractLikelihood]) -> Any:
     return likelihoods[0] if len(likelihoods) == 1 else tuple(likelihoods)
-
-
-def _as_prior(prior: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> Prior:
-    if isinstance(prior, Prior):
-        return prior
-    if isinstance(prior, Mapping):
-        return Prior(prior)
-    if callable(prior):
-        return Prior({}, prior)
-    raise BayescgError(
-        "prior must be a dictionary of path -> distribution or a NumPyro program, got "
-        f"{type(prior).__name__}. Start from bayescg.priors.default(model)."
-    )
-
-
-def _labels(sites: Mapping[str, Any]) -> list[str]:
-    names = []
-    for name in sorted(sites):
-        shape = sites[name].shape
-        names += [name + (str(list(index)) if shape else "") for index in np.ndindex(*shape)]
-    return names

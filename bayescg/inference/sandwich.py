@@ -15,8 +15,10 @@ References:
     P. J. Huber, Proc. Fifth Berkeley Symp. 1, 221 (1967).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,23 +70,9 @@ def sandwich(problem: Any, center: Array) -> Sandwich:
         (8, 8)
     """
     center = jnp.asarray(center)
-
-    def block_densities(u: Array) -> list[Array]:
-        return problem.blocks(problem.constrain(u))
-
-    def log_likelihood(u: Array) -> Array:
-        return sum((jnp.sum(term) for term in block_densities(u)), start=jnp.zeros(()))
-
-    @jax.jit
-    def derivatives(u: Array) -> tuple[list[Array], Array, Array]:
-        # forward mode: a handful of parameters, hundreds of blocks
-        return (
-            jax.jacfwd(block_densities)(u),
-            -jax.hessian(log_likelihood)(u),
-            -jax.hessian(problem.log_prior)(u),
-        )
-
-    scores, curvature, prior_curvature = derivatives(center)
+    scores, curvature, prior_curvature = _derivatives(
+        problem.blocks, problem.constrain, problem.log_prior, center
+    )
     return assemble(
         np.asarray(center),
         [np.asarray(term) for term in scores],
@@ -152,6 +140,29 @@ def repaired(sandwich: Sandwich, positions: NumpyArray) -> NumpyArray:
     deviation = positions[..., sandwich.places] - sandwich.center
     moved[..., sandwich.places] = sandwich.center + deviation @ sandwich.repair.T
     return moved
+
+
+@eqx.filter_jit
+def _derivatives(
+    blocks: Callable[[Any], list[Array]],
+    constrain: Callable[[Array], Any],
+    log_prior: Callable[[Array], Array],
+    center: Array,
+) -> tuple[list[Array], Array, Array]:
+    """Scores of all blocks, and the curvatures of likelihood and prior."""
+
+    def block_densities(u: Array) -> list[Array]:
+        return blocks(constrain(u))
+
+    def log_likelihood(u: Array) -> Array:
+        return sum((jnp.sum(term) for term in block_densities(u)), start=jnp.zeros(()))
+
+    # forward mode: a handful of parameters, hundreds of blocks
+    return (
+        jax.jacfwd(block_densities)(center),
+        -jax.hessian(log_likelihood)(center),
+        -jax.hessian(log_prior)(center),
+    )
 
 
 def _cholesky(matrix: NumpyArray) -> NumpyArray:

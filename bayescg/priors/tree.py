@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -38,8 +39,11 @@ class AbstractPathPrior(eqx.Module):
         """
 
 
+@jax.tree_util.register_pytree_node_class
 class Prior(Mapping[str, Any]):
     """Entries by path, and optionally a program whose values stand for paths without an entry.
+
+    A prior is a pytree: numbers in its distributions may be arguments of compiled functions.
 
     Raises:
         BayescgError: an entry is neither a distribution, a number nor an `AbstractPathPrior`.
@@ -76,6 +80,37 @@ class Prior(Mapping[str, Any]):
     def __ror__(self, other: "Mapping[str, Any]") -> "Prior":
         """The entries of both where a dictionary stands on the left; the prior's win."""
         return Prior({**other, **self._entries}, self.program)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """Entries as children; their paths and the program as structure."""
+        return tuple(self.values()), (tuple(self), self.program)
+
+    @classmethod
+    def tree_unflatten(cls, structure: Any, entries: Any) -> "Prior":
+        """The prior again; while a tree is rebuilt its entries may be anything."""
+        paths, program = structure
+        prior = object.__new__(cls)
+        prior._entries, prior.program = dict(zip(paths, entries, strict=True)), program
+        return prior
+
+    def only(self, wanted: Callable[[str], bool]) -> "Prior":
+        """The entries whose path is wanted.
+
+        Raises:
+            BayescgError: a program draws all values together, so it cannot be taken apart.
+
+        Example:
+            >>> import numpyro.distributions as dist
+            >>> both = Prior({"a.b": dist.Normal(), "c.d": dist.Normal()})
+            >>> list(both.only(lambda path: path.startswith("a")))
+            ['a.b']
+        """
+        require(
+            self.program is None,
+            "the prior must be a dictionary of path -> distribution where a posterior is drawn module by "
+            "module, got a program. Write its distributions as entries, or sample with cut=False.",
+        )
+        return Prior({path: entry for path, entry in self._entries.items() if wanted(path)})
 
     def check(self, tree: Any) -> None:
         """Raise unless every path names a parameter of the model.
