@@ -14,7 +14,7 @@ import numpy as np
 
 from bayescg._checks import BayescgError
 from bayescg._typing import Array
-from bayescg.interfaces import AbstractMemory, AbstractPotential
+from bayescg.interfaces import AbstractMemory, AbstractPotential, Timescales
 
 Tree = TypeVar("Tree")
 
@@ -71,7 +71,7 @@ def with_values(tree: Tree, values: Mapping[str, Any]) -> Tree:
         jnp.asarray(values[path], dtype=leaf.dtype) if path in values else leaf
         for path, leaf in _leaves(tree)
     ]
-    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
+    return jax.tree.unflatten(jax.tree.structure(tree, is_leaf=_is_known), leaves)
 
 
 def unknown_path(path: str, known: Mapping[str, Any]) -> str:
@@ -81,8 +81,13 @@ def unknown_path(path: str, known: Mapping[str, Any]) -> str:
 
 
 def _leaves(tree: Any) -> list[tuple[str, Any]]:
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_known)
     return [(".".join(_name(key) for key in keys), leaf) for keys, leaf in flat]
+
+
+def _is_known(node: Any) -> bool:
+    """Whether a node holds facts about the data, which are no parameters."""
+    return isinstance(node, Timescales)
 
 
 def _name(key: Any) -> str:

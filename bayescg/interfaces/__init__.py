@@ -26,7 +26,7 @@ from bayescg.interfaces.likelihood import (
 )
 from bayescg.interfaces.mapping import AbstractMapping
 from bayescg.interfaces.memory import AbstractMemory, Drift, SumMemory, Timescales
-from bayescg.interfaces.observable import AbstractObservable, AbstractTimeObservable, Snapshot
+from bayescg.interfaces.observable import AbstractObservable, AbstractTimeObservable, Snapshot, Totals
 from bayescg.interfaces.potential import (
     AbstractLinearPotential,
     AbstractPairPotential,
@@ -59,6 +59,7 @@ __all__ = [
     "Terms",
     "Timescales",
     "Topology",
+    "Totals",
     "minimum_image",
     "neighbor_distances",
     "type_pair_index",

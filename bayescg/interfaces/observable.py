@@ -4,6 +4,7 @@ import abc
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from bayescg._typing import Array, Float
 from bayescg.configuration import Configuration, Topology
@@ -40,14 +41,28 @@ class Snapshot(NamedTuple):
     velocities: Float[Array, "bead dim"]
 
 
+class Totals(NamedTuple):
+    """A ratio of sums, element by element: sums of stretches of time add, and so their ratio can be joined.
+
+    Attributes:
+        sum: what was added up.
+        weight: what it is divided by, mostly the number of samples; zero where there was none.
+    """
+
+    sum: Array
+    weight: Array
+
+
 class AbstractTimeObservable(eqx.Module):
     """A curve over time lags, from moments one after another at equal intervals; memory stays flat.
 
-    Data and simulation call `begin` once, `update` with every moment, `result` at the end.
+    Data and simulation call `begin` once, `update` with every moment, `result` at the end; for block
+    errors `totals` and `restart` after every block.
     """
 
     name: eqx.AbstractVar[str]
     units: eqx.AbstractVar[str]
+    quantity: eqx.AbstractVar[str]  # what the data must hold: "position" or "velocity"
 
     @abc.abstractmethod
     def prepare(self, topology: Topology, interval: float) -> Self:
@@ -66,5 +81,14 @@ class AbstractTimeObservable(eqx.Module):
         """The accumulator after one more moment; pure."""
 
     @abc.abstractmethod
+    def totals(self, accumulator: Any) -> Totals:
+        """Sum and weight since `begin` or `restart`, each of the shape of `result`."""
+
+    @abc.abstractmethod
+    def restart(self, accumulator: Any) -> Any:
+        """The accumulator with its sums at zero; the moments it remembers stay."""
+
     def result(self, accumulator: Any) -> Array:
-        """The curve so far."""
+        """The curve so far, sum / weight; NaN where nothing was sampled."""
+        total, weight = self.totals(accumulator)
+        return jnp.where(weight > 0, total / jnp.where(weight > 0, weight, 1.0), jnp.nan)

@@ -1,8 +1,8 @@
 """How a velocity correlation function answers to a change of the memory kernel.
 
 Where the velocity autocorrelation c (with c(0) = 1) obeys c' = -(K_eff/m) * c, whatever K_eff is made of,
-its Laplace transform is 1/(s + K_eff/m), so a change dK of the kernel and dgamma of the instantaneous friction
-turns c into the solution of a Volterra equation of the second kind,
+its Laplace transform is 1/(s + K_eff/m), so a change dK of the kernel and dgamma of the instantaneous
+friction turns c into the solution of a Volterra equation of the second kind,
 
     c_new(t) = c(t) - ∫_0^t G(t - s) c_new(s) ds,        G = (dK * c + dgamma c)/m,
 
@@ -25,8 +25,8 @@ def changed_correlation(
     *,
     kernel_change: Float[Array, " lag"],
     friction_change: Float[Array, ""] | float,
-    interval: float,
-    mass: float,
+    interval: Float[Array, ""] | float,
+    mass: Float[Array, ""] | float,
 ) -> Float[Array, " lag"]:
     """The correlation function after a change of the memory, by the trapezoid rule.
 

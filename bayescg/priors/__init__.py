@@ -1,7 +1,21 @@
 """Priors: what is believed of the parameters before the data."""
 
 from bayescg.priors.defaults import default
+from bayescg.priors.memory import OrderedTimes, ResolvedRates, TotalFriction
+from bayescg.priors.site import CenterRange, SiteSmoothness, StiffnessScale, WellScale
 from bayescg.priors.smoothness import SplineSmoothness
 from bayescg.priors.tree import AbstractPathPrior, Prior
 
-__all__ = ["AbstractPathPrior", "Prior", "SplineSmoothness", "default"]
+__all__ = [
+    "AbstractPathPrior",
+    "CenterRange",
+    "OrderedTimes",
+    "Prior",
+    "ResolvedRates",
+    "SiteSmoothness",
+    "SplineSmoothness",
+    "StiffnessScale",
+    "TotalFriction",
+    "WellScale",
+    "default",
+]

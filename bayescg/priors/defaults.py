@@ -1,4 +1,4 @@
-"""Weak default priors for every potential of the package."""
+"""Weak default priors for every potential and memory of the package."""
 
 import functools
 from typing import Any
@@ -9,7 +9,9 @@ import numpyro.distributions as dist
 from bayescg._checks import BayescgError
 from bayescg.interfaces import AbstractPotential, LinearSum, Sum
 from bayescg.model import Model
-from bayescg.potentials import LennardJones, PairSpline
+from bayescg.potentials import DoubleWell, Harmonic, LennardJones, PairSpline, Spline1D
+from bayescg.priors.memory import memory_default
+from bayescg.priors.site import site_default
 from bayescg.priors.smoothness import SplineSmoothness
 from bayescg.priors.tree import Prior
 
@@ -18,11 +20,11 @@ ENERGY_SPREAD, LENGTH_SPREAD = 1.0, 0.2
 
 
 def default(model: Model) -> Prior:
-    """Weak priors for every parameter of the model's potential.
+    """Weak priors for every parameter of the model's potential and memory.
 
     Splines get `SplineSmoothness`; Lennard-Jones parameters are log-normal around the values the model
-    was built with (a factor e either way for epsilon, 20% for sigma). A likelihood adds its own, for
-    the noise, unless the prior names them.
+    was built with (a factor e either way for epsilon, 20% for sigma). Potentials of one variable: `bayescg.priors.site`; memories: `bayescg.priors.memory`.
+    A likelihood adds its own, for the noise, unless the prior names them.
 
     Args:
         model: prepared or not.
@@ -31,14 +33,17 @@ def default(model: Model) -> Prior:
         A `Prior`; change entries with `|`.
 
     Raises:
-        BayescgError: no default is known for a potential of your own; give its priors by path.
+        BayescgError: no default is known for a potential or memory of your own; give its priors by path.
 
     Example:
         >>> import bayescg as bcg
         >>> sorted(bcg.priors.default(bcg.Model(bcg.potentials.PairSpline(cutoff=0.9))))
         ['potential.coefficients']
     """
-    return Prior({f"potential.{path}": entry for path, entry in _of(model.potential).items()})
+    entries = {f"potential.{path}": entry for path, entry in _of(model.potential).items()}
+    if model.memory is not None:
+        entries |= {f"memory.{path}": entry for path, entry in memory_default(model.memory).items()}
+    return Prior(entries)
 
 
 @functools.singledispatch
@@ -70,6 +75,11 @@ def _(potential: LennardJones) -> dict[str, Any]:
         "epsilon": dist.LogNormal(jnp.log(potential.epsilon), ENERGY_SPREAD),
         "sigma": dist.LogNormal(jnp.log(potential.sigma), LENGTH_SPREAD),
     }
+
+
+@_of.register
+def _(potential: Harmonic | DoubleWell | Spline1D) -> dict[str, Any]:
+    return site_default(potential)
 
 
 def _of_terms(terms: tuple[AbstractPotential, ...]) -> dict[str, Any]:

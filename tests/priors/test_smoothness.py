@@ -70,6 +70,16 @@ def test_density_is_that_of_the_penalty():
     assert float(swapped[PATH]["fn"].log_prob(theta)) != pytest.approx(expected, rel=1e-3)
 
 
+def test_the_precision_is_the_inverse_of_the_covariance():
+    """Both are given to NumPyro, so they could differ; the condition number of 1e6 costs digits."""
+    values = {PATH: jnp.zeros((3, KNOTS - 1)), f"{PATH}.roughness": jnp.array([50.0, 120.0, 9.0])}
+    law = prior_sites(SplineSmoothness(), values)[PATH]["fn"].base_dist
+    identity = np.broadcast_to(np.eye(KNOTS - 1), (3, KNOTS - 1, KNOTS - 1))
+    np.testing.assert_allclose(law.precision_matrix @ law.covariance_matrix, identity, atol=1e-8)
+    # control: the precision of another pair of types
+    assert np.abs(law.precision_matrix[::-1] @ law.covariance_matrix - identity).max() > 1
+
+
 def test_draws_have_the_covariance_of_the_penalty():
     """At fixed roughness z = L^-1 theta is standard normal: theta' P theta / s² is chi-squared."""
     s = 80.0
