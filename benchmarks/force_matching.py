@@ -1,8 +1,9 @@
 """Force matching against VOTCA's csg_fmatch: CPU time, curve, explained force, memory.
 
 One run, one file: 510 SPC/E waters as centers of mass, a pair force from 0.24 to 1.0 nm on 39 grid
-points. csg_fmatch gives a curve; bayescg gives a posterior (4 chains of 1000 draws). Every measurement
-is a process of its own; times are CPU seconds of all threads, user and system.
+points. Both forces are piecewise cubic with 39 coefficients: csg_fmatch's natural splines, bayescg's the
+slope of an energy of degree 4. csg_fmatch gives a curve; bayescg gives a posterior (4 chains of 1000
+draws). Every measurement is a process of its own; times are CPU seconds of all threads, user and system.
 
     python benchmarks/force_matching.py [--topology X.tpr --trajectory X.trr] [--frames N] [--output X.json]
 """
@@ -17,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import votca
+from common import curves, votca
 from common.machine import describe
+from common.water_fit import GRID, MEASUREMENTS
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-TEMPERATURE = 300.0
-GRID = votca.Grid(start=0.24, cutoff=1.0, step=0.02)
 BLOCKS = 7
 """csg_fmatch's blocks, 43 frames each of 301: its default way to get an error."""
 
@@ -36,10 +36,13 @@ REPEATS = (1, 4, 10)
 PATIENCE = 300
 """Seconds after which a measurement is given up: all take well under a minute on a quiet machine."""
 
-CHUNK = 50
-"""Frames per chunk where the trajectory is read lazily."""
-
-REGIONS = {"0.27-0.35": (0.27, 0.35), "0.35-0.90": (0.35, 0.90), "0.90-1.00": (0.90, 1.01)}
+BEYOND = "beyond 0.27"
+REGIONS = {
+    BEYOND: (0.27, 1.01),
+    "0.27-0.35": (0.27, 0.35),
+    "0.35-0.90": (0.35, 0.90),
+    "0.90-1.00": (0.90, 1.01),
+}
 AIM_RATIO, AIM_DIFFERENCE, AIM_EXPLAINED = 0.1, 0.4, (0.55, 0.60)
 
 
@@ -112,223 +115,23 @@ def _child(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _problem(beads: Any) -> Any:
-    import bayescg as bcg
-
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=GRID.cutoff, knots=GRID.points, start=GRID.start))
-    return bcg.Problem(model, bcg.priors.default(model), bcg.likelihoods.ForceMatching().on(beads))
-
-
-def _read(arguments: argparse.Namespace, **options: Any) -> Any:
-    import bayescg as bcg
-
-    files = [arguments.trajectory] * arguments.repeat
-    frames = slice(arguments.frames * arguments.repeat)
-    return bcg.read_trajectory(arguments.topology, files, temperature=TEMPERATURE, frames=frames, **options)
-
-
-def _imported() -> Any:
-    """Everything the path needs, imported; the clock starts at zero before and is returned."""
-    from common.clock import Clock
-
-    import bayescg as bcg
-
-    bcg.enable_x64()
-    clock = Clock()
-    import MDAnalysis.coordinates.TRR
-    import MDAnalysis.topology.TPRParser  # noqa: F401
-
-    _ = bcg.read_trajectory, bcg.mapping, bcg.Problem, bcg.Conjugate, bcg.priors, bcg.potentials
-    return clock
-
-
-def _measure_posterior(arguments: argparse.Namespace) -> None:
-    """From the file to 4 x 1000 draws, twice in one process, and the pass over the frames in parts."""
-    import time
-
-    clock = _imported()
-    imports = time.process_time()
-    import jax
-
-    import bayescg as bcg
-    from bayescg.numerics.host_loop import HostLoop
-
-    passes = []
-    for number in range(2):
-        clock.stages = {}
-        with clock.stage("read"):
-            atoms = _read(arguments)
-        with clock.stage("map"):
-            beads = bcg.mapping.CenterOfMass(by="residue")(atoms)
-        with clock.stage("problem"):
-            problem = _problem(beads)
-        with clock.stage("draws"):
-            loop = HostLoop(None, False, "benchmark")
-            draws = bcg.Conjugate(chains=4, draws=1000).draw(problem, key=jax.random.key(number), loop=loop)
-        kinds = ("work", "compilation", "wall")
-        passes.append({"stages": clock.stages, **{kind: clock.total(kind) for kind in kinds}})
-    report = {
-        "imports": imports,
-        "first": passes[0],
-        "second": passes[1],
-        "parts": _parts(clock, beads),
-        "curve": {**_curves(problem, draws), "half_grid": _half_grid(beads)},
-    }
-    print(json.dumps(report))
-
-
-def _parts(clock: Any, beads: Any) -> dict[str, float]:
-    """CPU seconds of the parts of building the problem, each run by itself."""
-    import bayescg as bcg
-    from bayescg.likelihoods.design import Frame, design
-    from bayescg.likelihoods.statistics import frame_sums
-    from bayescg.numerics.pairs import pairs_within
-
-    clock.stages = {}
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=GRID.cutoff, knots=GRID.points, start=GRID.start))
-    with clock.stage("prepare"):
-        model, matching = bcg.likelihoods.ForceMatching().prepare(model, beads)
-    with clock.stage("observe, all"):
-        matching.observe(model, beads)
-    positions = beads["position"].values.astype(float)
-    forces, boxes = beads["force"].values.astype(float), beads["box"].values.astype(float)
-    topology = bcg.data.topology(beads)
-    types = np.asarray(topology.types)
-    for x, f, box in zip(positions, forces, boxes, strict=True):
-        with clock.stage("pair search"):
-            pairs = pairs_within(x, box, GRID.cutoff)
-        with clock.stage("design"):
-            rows = design(model.potential, Frame(x, box, pairs, topology))
-        with clock.stage("statistics"):
-            frame_sums(rows, f.T, types, 1)
-    return {name: seconds["work"] for name, seconds in clock.stages.items()}
-
-
-def _curves(problem: Any, draws: Any) -> dict[str, list[float]]:
-    """-u'(r) of the posterior mean and of least squares on csg_fmatch's grid, with posterior errors."""
-    import jax
-    import jax.numpy as jnp
-
-    distance, rows = _rows(problem.joint.potential)
-    values = jax.vmap(lambda u: problem.constrain(u)["potential.coefficients"].ravel())
-    theta = np.asarray(values(jnp.asarray(draws.positions.reshape(-1, problem.dimension))))
-    return {
-        "distance": distance.tolist(),
-        "posterior_mean": (rows @ theta.mean(axis=0)).tolist(),
-        "posterior_deviation": (theta @ rows.T).std(axis=0).tolist(),
-        "least_squares": (rows @ _least_squares(problem.observations[0])).tolist(),
-    }
-
-
-def _half_grid(beads: Any) -> list[float]:
-    """Least squares on a grid of half the spacing: closer to the mean force than either program's curve."""
-    import bayescg as bcg
-
-    knots = 2 * GRID.points - 1
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=GRID.cutoff, knots=knots, start=GRID.start))
-    model, matching = bcg.likelihoods.ForceMatching().prepare(model, beads)
-    return (_rows(model.potential)[1] @ _least_squares(matching.observe(model, beads))).tolist()
-
-
-def _rows(potential: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Distances, nm, and -B_k'(r) there, (distance, coefficient)."""
-    import jax
-    import jax.numpy as jnp
-
-    from bayescg.model import with_values
-
-    distance, zero = jnp.arange(GRID.start, GRID.cutoff + 0.005, 0.01), jnp.asarray(0)
-
-    def force(theta: Any) -> Any:
-        ready = with_values(potential, {"coefficients": theta.reshape(potential.coefficients.shape)})
-        return -jax.vmap(jax.grad(lambda r: ready.pair_energy(r, zero, zero)))(distance)
-
-    return np.asarray(distance), np.asarray(jax.jacfwd(force)(jnp.zeros(potential.coefficients.size)))
-
-
-def _least_squares(observations: Any) -> np.ndarray:
-    gram, projection = (np.asarray(part[0]) for part in observations.total[:2])
-    return np.linalg.solve(gram, projection)
-
-
-def _measure_result(arguments: argparse.Namespace) -> None:
-    """`bayescg.sample` with everything it adds to the draws, after the problem is built."""
-    clock = _imported()
-    import jax
-
-    import bayescg as bcg
-
-    problem = _problem(bcg.mapping.CenterOfMass(by="residue")(_read(arguments)))
-    with clock.stage("sample"):
-        bcg.sample(problem, bcg.Conjugate(), key=jax.random.key(0), progress=False)
-    print(json.dumps(clock.stages["sample"]))
-
-
-def _measure_explained(arguments: argparse.Namespace) -> None:
-    """R² from 0.24 to 0.9 nm, in and out of sample, and what a richer regression reaches."""
-    _imported()
-    import bayescg as bcg
-    from bayescg.likelihoods.explained import explained_force
-
-    beads = bcg.mapping.CenterOfMass(by="residue")(_read(arguments))
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=34, start=0.24))
-    model, matching = bcg.likelihoods.ForceMatching().prepare(model, beads)
-    found = explained_force(model.potential, matching.observe(model, beads), beads)
-    print(json.dumps({name: float(values[0]) for name, values in found.data_vars.items()}))
-
-
-def _measure_memory(arguments: argparse.Namespace) -> None:
-    """Growth of the peak resident size while statistics are taken from a lazily read trajectory."""
-    _imported()
-    from common.clock import peak_memory
-
-    import bayescg as bcg
-
-    atoms = _read(arguments, chunks=CHUNK)
-    beads = bcg.mapping.CenterOfMass(by="residue")(atoms)
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=GRID.cutoff, knots=GRID.points, start=GRID.start))
-    before = peak_memory()
-    model, matching = bcg.likelihoods.ForceMatching().prepare(model, beads)
-    seen = matching.observe(model, beads)
-    report = {
-        "frames": int(seen.frames.sum()),
-        "imports_mb": before,
-        "growth_mb": peak_memory() - before,
-        "data_mb": sum(atoms[name].nbytes for name in ("position", "velocity", "force")) / 1e6,
-    }
-    print(json.dumps(report))
-
-
 def _compare(curve: dict[str, list[float]], theirs: dict[str, Any]) -> dict[str, Any]:
     """Root mean square differences of force, kJ/mol/nm, beyond 0.27 nm and region by region."""
     distance, reference = np.asarray(theirs["distance"]), np.asarray(theirs["force"])
     assert np.allclose(distance, curve["distance"], atol=1e-6)
     found: dict[str, Any] = {"distance": curve["distance"], "votca": theirs["force"], **curve}
-    for name in ("posterior_mean", "least_squares"):
-        gap = np.asarray(curve[name]) - reference
-        found[f"{name}: beyond 0.27"] = _rms(gap[distance > 0.2701])
-        for region, (low, high) in REGIONS.items():
-            inside = (distance > low + 1e-4) & (distance < high + 1e-4)
-            found[f"{name}: {region}"] = _rms(gap[inside])
-    beyond = distance > 0.2701
-    fine = np.asarray(curve["half_grid"])
-    found["votca from half grid"] = _rms((reference - fine)[distance > 0.2701])
-    found["bayescg from half grid"] = _rms((np.asarray(curve["posterior_mean"]) - fine)[distance > 0.2701])
-    found["votca error"] = _rms(np.asarray(theirs["error"])[beyond])
-    found["posterior deviation"] = _rms(np.asarray(curve["posterior_deviation"])[beyond])
+    gaps = {
+        name: np.asarray(curve[name]) - reference for name in ("posterior_mean", "least_squares", "cubic")
+    }
+    for grid in ("half grid", "half grid, cubic"):
+        gaps[f"votca from {grid}"] = reference - np.asarray(curve[grid])
+        gaps[f"bayescg from {grid}"] = np.asarray(curve["posterior_mean"]) - np.asarray(curve[grid])
+    gaps["votca error"] = np.asarray(theirs["error"])
+    gaps["posterior deviation"] = np.asarray(curve["posterior_deviation"])
+    for name, gap in gaps.items():
+        for region, value in curves.rms_by_region(gap, distance, REGIONS).items():
+            found[f"{name}: {region}"] = value
     return found
-
-
-def _rms(values: Any) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
-
-
-MEASUREMENTS = {
-    "posterior": _measure_posterior,
-    "result": _measure_result,
-    "explained": _measure_explained,
-    "memory": _measure_memory,
-}
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -350,6 +153,7 @@ def _print(found: dict[str, Any]) -> None:
         for stage, seconds in run["parts"].items():
             _row(f"      problem, by itself: {stage}", seconds, reference)
         _row("  imports", run["imports"], reference)
+        _row("  loops over pairs, loaded or compiled by numba", run["loops"], reference)
     _row("bayescg.sample, one thread: all diagnostics too", found["result"]["work"], reference)
     _row("bayescg.sample, one thread: compilation", found["result"]["compilation"], reference)
     _print_quality(found)
@@ -366,19 +170,24 @@ def _print_quality(found: dict[str, Any]) -> None:
         for which in ("first", "second"):
             ratio = found[name][which]["work"] / found["votca"]["cpu_seconds"]
             print(f"  {name}, {which} pass: {ratio:.3f} {_word(ratio <= AIM_RATIO)}")
-    difference = curve["posterior_mean: beyond 0.27"]
+    difference = curve[f"posterior_mean: {BEYOND}"]
     print(f"aim: force difference beyond 0.27 nm at most {AIM_DIFFERENCE} kJ/mol/nm: ", end="")
     print(f"{difference:.3f} {_word(difference <= AIM_DIFFERENCE)}")
-    for name in ("posterior_mean", "least_squares"):
-        parts = ", ".join(f"{curve[f'{name}: {region}']:.3f} in {region} nm" for region in REGIONS)
-        print(f"  {name.replace('_', ' ')}: {curve[f'{name}: beyond 0.27']:.3f}, of which {parts}")
-    print(f"  csg_fmatch's own error {curve['votca error']:.3f}, ", end="")
-    print(f"posterior standard deviation {curve['posterior deviation']:.3f}")
-    print(
-        f"  from least squares on half the grid spacing: csg_fmatch {curve['votca from half grid']:.3f}, ",
-        end="",
-    )
-    print(f"bayescg {curve['bayescg from half grid']:.3f}")
+    titles = {
+        "posterior_mean": "posterior mean",
+        "least_squares": "least squares",
+        "cubic": "least squares, cubic energy",
+    }
+    for name, title in titles.items():
+        inside = [region for region in REGIONS if region != BEYOND]
+        parts = ", ".join(f"{curve[f'{name}: {region}']:.3f} in {region} nm" for region in inside)
+        print(f"  {title}: {curve[f'{name}: {BEYOND}']:.3f}, of which {parts}")
+    print(f"  csg_fmatch's own error {curve[f'votca error: {BEYOND}']:.3f}, ", end="")
+    print(f"posterior standard deviation {curve[f'posterior deviation: {BEYOND}']:.3f}")
+    for grid in ("half grid", "half grid, cubic"):
+        print(f"  from least squares on {grid}: ", end="")
+        print(f"csg_fmatch {curve[f'votca from {grid}: {BEYOND}']:.3f}, ", end="")
+        print(f"bayescg {curve[f'bayescg from {grid}: {BEYOND}']:.3f}")
     low, high = AIM_EXPLAINED
     r_squared = explained["r_squared"]
     print(f"aim: R² from 0.24 to 0.9 nm in {low}-{high}: {r_squared:.4f} {_word(low <= r_squared <= high)}")

@@ -1,10 +1,10 @@
-"""Pair potentials as tables: one cubic per interval of distance, the form a step loop evaluates.
+"""Pair potentials as tables: one polynomial per interval of distance, the form a step loop evaluates.
 
-    u(r) = c0 + c1 t + c2 t^2 + c3 t^3,     t = (r - start)/width - interval,     interval = 0, 1, ...
+    u(r) = c0 + c1 t + c2 t^2 + ...,        t = (r - start)/width - interval,     interval = 0, 1, ...
     u(r) = the first row, with t < 0,       below start.
 
 A `PairSpline` is such a table already, so its table is exact. Any other pair potential is
-interpolated (Hermite, from u and u' at the ends of every interval); then the force is off by at most
+interpolated (Hermite cubics, from u and u' at the ends of every interval); then the force is off by at most
 
     (sqrt(3)/216) width^3 max|u''''|,
 
@@ -38,10 +38,10 @@ ACCESSIBLE_ENERGY = 50.0
 
 
 class PairTable(eqx.Module):
-    """The slope of every pair potential as quadratics, the derivatives of the cubics above.
+    """The slope of every pair potential, the derivatives of the polynomials above.
 
     Attributes:
-        slopes: c1, 2 c2 and 3 c3 over the width, kJ/mol/nm; along the second axis the rows of one pair
+        slopes: c1, 2 c2, 3 c3, ... over the width, kJ/mol/nm; along the second axis the rows of one pair
             of types after those of another, row 0 for below `starts`, row 1 for the first interval.
         starts: distance at which the first interval begins, nm.
         widths: of one interval, nm.
@@ -50,7 +50,7 @@ class PairTable(eqx.Module):
         cutoff: nm; energy and force are zero from there on.
     """
 
-    slopes: Float[Array, "3 row"]
+    slopes: Float[Array, "power row"]
     starts: Float[Array, " type_pair"]
     widths: Float[Array, " type_pair"]
     error: Float[Array, ""]
@@ -73,8 +73,10 @@ class PairTable(eqx.Module):
         row = jnp.clip(jnp.floor(s).astype(jnp.int32) + 1, 0, rows - 1)
         t = s - jnp.maximum(row - 1, 0).astype(distance.dtype)
         place = row if kinds == 1 else pair * rows + row
-        d0, d1, d2 = (column.at[place].get(mode="promise_in_bounds") for column in columns)
-        return d0 + t * (d1 + t * d2)
+        *lower, slope = (column.at[place].get(mode="promise_in_bounds") for column in columns)
+        for coefficient in reversed(lower):
+            slope = coefficient + t * slope
+        return slope
 
 
 def pair_table(potential: AbstractPairPotential, kinds: int) -> PairTable:
@@ -100,15 +102,9 @@ def _spline_table(potential: PairSpline) -> PairTable:
     inside = potential.polynomials
     widths = jnp.asarray(potential.widths, inside.dtype)
     value, slope, half_curvature = inside[:, 0, 0], inside[:, 0, 1], inside[:, 0, 2]
-    core = jnp.stack(
-        [
-            value,
-            jnp.minimum(slope, 0.0),
-            jnp.maximum(half_curvature, 0.5 * MINIMUM_STIFFNESS * widths**2),
-            jnp.zeros_like(value),
-        ],
-        axis=-1,
-    )
+    curvature = jnp.maximum(half_curvature, 0.5 * MINIMUM_STIFFNESS * widths**2)
+    core = jnp.stack([value, jnp.minimum(slope, 0.0), curvature], axis=-1)
+    core = jnp.pad(core, ((0, 0), (0, potential.degree - 2)))
     rows = jnp.concatenate([core[:, None], inside], axis=1)
     starts = jnp.asarray(potential.starts, inside.dtype)
     return PairTable(_slopes(rows, widths), starts, widths, jnp.zeros((), inside.dtype), potential.cutoff)
@@ -150,9 +146,10 @@ def _hermite_cubics(energy: Energy, nodes: Array, width: Array) -> Array:
 
 
 def _slopes(rows: Array, widths: Array) -> Array:
-    """Coefficients of u' from those of u, (type_pair, row, 4) to (3, all rows)."""
-    slopes = rows[..., 1:] * jnp.asarray([1.0, 2.0, 3.0], rows.dtype) / widths[:, None, None]
-    return slopes.reshape(-1, 3).T
+    """Coefficients of u' from those of u, (type_pair, row, degree + 1) to (degree, all rows)."""
+    degree = rows.shape[-1] - 1
+    slopes = rows[..., 1:] * jnp.arange(1, degree + 1, dtype=rows.dtype) / widths[:, None, None]
+    return slopes.reshape(-1, degree).T
 
 
 def _largest_difference(energy: Energy, nodes: Array, width: Array, rows: Array) -> Array:

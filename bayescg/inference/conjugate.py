@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.linalg import block_diag, cho_factor, cho_solve, solve_triangular
+from threadpoolctl import threadpool_limits
 
 from bayescg._checks import BayescgError, whole
 from bayescg._typing import Array, Float, PRNGKeyArray
@@ -75,6 +76,11 @@ class Conjugate(AbstractSampler):
 
     def draw(self, problem: Any, *, key: PRNGKeyArray, loop: HostLoop) -> Draws:
         """Sample hyperparameters on the collapsed density, then coefficients exactly."""
+        # matrices of a few dozen rows: threads of BLAS would wait for each other far longer than they work
+        with threadpool_limits(1, user_api="blas"):
+            return self._draw(problem, key, loop)
+
+    def _draw(self, problem: Problem, key: PRNGKeyArray, loop: HostLoop) -> Draws:
         collapsed = Collapsed(problem)
         hyper_key, theta_key = jax.random.split(key)
         hyper = self._hyperparameters(collapsed, hyper_key, loop)
@@ -171,8 +177,8 @@ class Collapsed:
         pieces = [_natural(path, distributions[path]) for path in self._paths]
         joint = self._problem.with_values(values)
         forms = [
-            likelihood.quadratic_form(joint.model, seen)  # type: ignore[attr-defined]
-            for likelihood, seen in zip(joint.likelihoods, self._problem.observations, strict=True)
+            joint.likelihoods[term].quadratic_form(joint.model, self._problem.observations[term])  # type: ignore[attr-defined]
+            for term in self._problem.terms
         ]
         prior_precision = block_diag(*[precision for _, precision in pieces])
         prior_mean = jnp.concatenate([mean for mean, _ in pieces])
@@ -190,7 +196,7 @@ def _coefficient_paths(problem: Problem) -> tuple[str, ...]:
             "Conjugate needs a potential that is linear in its coefficients, got "
             f"{type(potential).__name__}. {remedy}"
         )
-    for likelihood in problem.joint.likelihoods:
+    for likelihood, _ in problem.scored:
         if not isinstance(likelihood, AbstractConjugateLikelihood):
             raise BayescgError(
                 f"Conjugate needs likelihoods that are quadratic in the coefficients, got "

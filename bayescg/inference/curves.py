@@ -22,7 +22,6 @@ from bayescg._typing import Array, NumpyArray
 from bayescg.interfaces import AbstractPairPotential, LinearSum, Sum, Topology, type_pairs
 from bayescg.model import Model
 from bayescg.potentials import PairSpline
-from bayescg.potentials.spline import basis
 
 DISTANCES = 200
 """Points of the grid: 4 pm apart for a cutoff of 0.9 nm."""
@@ -191,7 +190,7 @@ def _coefficient_distances(terms: list[tuple[str, AbstractPairPotential]]) -> di
         starts, widths = np.asarray(term.starts)[:, None], np.asarray(term.widths)[:, None]
         found[f"coefficient_distance{suffix}"] = (
             ("type_pair", f"coefficient{suffix}"),
-            starts + widths * basis(term.knots).centers,
+            starts + widths * term.basis.centers,
             {"units": "nm", "path": f"{path}.coefficients"},
         )
     return found

@@ -1,11 +1,9 @@
 """The forces of a linear potential's basis on one frame, on the host: the rows of a regression.
 
-For a pair spline the moments
+    Phi_ik = sum_j B_k'(r_ij) (x_j - x_i)/r_ij
 
-    G_imq = sum_j t_ij^q (x_j - x_i)/r_ij        over pairs in interval m, q = 0, 1, 2,
-
-are summed once per frame; the basis forces follow by small matrix products. Other linear potentials
-are asked for `basis_forces`.
+For a pair spline every pair adds its few non-zero slopes to both beads, in machine code
+(`numerics.pair_kernels`). Other linear potentials are asked for `basis_forces`.
 """
 
 import functools
@@ -17,6 +15,7 @@ import numpy as np
 
 from bayescg._typing import NumpyArray
 from bayescg.interfaces import AbstractLinearPotential, Configuration, LinearSum, Topology, type_pairs
+from bayescg.numerics import pair_kernels
 from bayescg.numerics.pairs import Pairs, neighbor_matrix
 from bayescg.potentials import PairSpline
 from bayescg.potentials.spline import basis
@@ -108,55 +107,61 @@ def pair_design_of(potential: PairSpline, frame: Frame, weights: NumpyArray | No
         >>> bool(np.allclose(doubled, 2 * design(spline, frame)))
         True
     """
-    types, pairs = np.asarray(frame.topology.types), frame.pairs
-    chosen = [pairs.distance < potential.cutoff]
-    if len(potential.starts) > 1:
-        low = np.minimum(types[pairs.first], types[pairs.second])
-        high = np.maximum(types[pairs.first], types[pairs.second])
-        kinds = type_pairs(len(potential.type_names))
-        chosen = [chosen[0] & (low == a) & (high == b) for a, b in kinds]
-    columns = []
-    for index, mask in enumerate(chosen):
-        everything = bool(mask.all())
-        part = pairs if everything else _select(pairs, mask)
-        factor = weights if weights is None or everything else weights[mask]
-        columns.append(_pair_design(potential, index, part, types.size, factor))
-    return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=-1)
-
-
-def _pair_design(
-    potential: PairSpline, index: int, pairs: Pairs, beads: int, weights: NumpyArray | None
-) -> NumpyArray:
-    """Moments of one pair of types, contracted with the slopes of the basis."""
-    intervals, width = potential.knots - 1, potential.widths[index]
-    s = (pairs.distance - potential.starts[index]) * (1 / width)
-    m = np.clip(s.astype(np.int64), 0, intervals - 1)
-    t = s - m
-    into_first, into_second = pairs.first * intervals + m, pairs.second * intervals + m
-    slopes = _slopes(potential.knots) / width
-    inverse = 1 / pairs.distance if weights is None else weights / pairs.distance
-    forces = np.zeros((pairs.displacement.shape[0], beads, slopes.shape[-1]))
-    # below start the slope goes on linearly: t^2 takes no part
-    square = t if t.size == 0 or t.min() >= 0 else np.where(t < 0, 0.0, t)
-    for axis, component in enumerate(pairs.displacement):
-        weight = component * inverse
-        for power, factor in enumerate((None, t, square)):
-            weight = weight if factor is None else weight * factor
-            moment = np.bincount(into_first, weight, beads * intervals)
-            moment -= np.bincount(into_second, weight, beads * intervals)
-            forces[axis] += moment.reshape(beads, intervals) @ slopes[power]
+    pairs, widths = frame.pairs, np.asarray(potential.widths)
+    table = _slopes(potential.knots, potential.degree)
+    features, (dims, beads) = potential.basis.centers.size, frame.positions.T.shape
+    forces = np.zeros((dims, beads, widths.size * features))
+    pair_kernels.add_slopes(dims, potential.degree)(
+        *pairs,
+        np.ones(pairs.distance.size) if weights is None else weights,
+        pair_kinds(frame, len(potential.type_names)),
+        np.asarray(potential.starts),
+        1 / widths,
+        *table,
+        features,
+        potential.cutoff,
+        forces,
+    )
     return forces
 
 
+def pair_kinds(frame: Frame, type_count: int) -> NumpyArray:
+    """Which pair of types every pair of beads is, by its place in `type_pairs`.
+
+    Args:
+        frame: with pairs.
+        type_count: number of bead types.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> from bayescg.numerics.pairs import pairs_within
+        >>> beads = bcg.data.water(frames=1)
+        >>> x, box = beads["position"].values[0], beads["box"].values[0]
+        >>> frame = Frame(x, box, pairs_within(x, box, 0.3), bcg.data.topology(beads))
+        >>> int(pair_kinds(frame, 1).max())
+        0
+    """
+    if type_count == 1:
+        return np.zeros(frame.pairs.first.size, dtype=np.intp)
+    types = np.asarray(frame.topology.types)
+    place = np.zeros((type_count, type_count), dtype=np.intp)
+    for index, (a, b) in enumerate(type_pairs(type_count)):
+        place[a, b] = place[b, a] = index
+    return place[types[frame.pairs.first], types[frame.pairs.second]]
+
+
 @functools.lru_cache(maxsize=64)
-def _slopes(knots: int) -> NumpyArray:
-    """Derivative polynomials of the basis: (power, interval, feature) in units of the interval."""
-    c = basis(knots).polynomials
-    return np.ascontiguousarray(np.stack([c[:, 1], 2 * c[:, 2], 3 * c[:, 3]]))
+def _slopes(knots: int, degree: int) -> tuple[NumpyArray, NumpyArray]:
+    """Derivatives of the functions that are not zero in an interval, and the number of the first of them.
 
-
-def _select(pairs: Pairs, mask: NumpyArray) -> Pairs:
-    return Pairs(pairs.first[mask], pairs.second[mask], pairs.displacement[:, mask], pairs.distance[mask])
+    Returns:
+        (interval, power, function) per interval, and (interval,).
+    """
+    slopes = basis(knots, degree).polynomials[:, 1:] * np.arange(1, degree + 1)[:, None]
+    intervals, _, features = slopes.shape
+    places = np.minimum(np.arange(intervals), features - degree - 1)
+    columns = places[:, None] + np.arange(degree + 1)
+    return np.take_along_axis(slopes, columns[:, None], axis=-1), places
 
 
 @eqx.filter_jit

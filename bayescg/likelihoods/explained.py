@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
 from bayescg.likelihoods.design import Frame, design, pair_design_of
-from bayescg.likelihoods.force_matching import frames_of
+from bayescg.likelihoods.reading import frames_of
 from bayescg.likelihoods.statistics import ForceStatistics, Sums, frame_sums
 from bayescg.numerics.pairs import Pairs
 from bayescg.potentials import PairSpline

@@ -11,7 +11,6 @@ References:
     S. Izvekov, G. A. Voth, J. Phys. Chem. B 109, 2469 (2005), doi:10.1021/jp044629q.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -19,37 +18,27 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
-from bayescg._checks import BayescgError, require, require_x64, whole
+from bayescg._checks import BayescgError, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.data import state_points, topology, validate
+from bayescg.data import topology
 from bayescg.interfaces import (
     AbstractConjugateLikelihood,
     AbstractLinearPotential,
     Quadratic,
     Support,
-    Topology,
     type_pairs,
 )
-from bayescg.likelihoods.design import Frame, design
+from bayescg.likelihoods.design import Frame, design, pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
+from bayescg.likelihoods.reading import checked_points, frames_of, mean_squares, shortest_distances
 from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
 from bayescg.model import Model, parameters
-from bayescg.numerics.pairs import Pairs, check_cutoff, pairs_within
-
-SUPPORT_FRAMES = 32
-"""Frames looked at for the shortest distances, spread evenly over the trajectory."""
+from bayescg.numerics.pairs import check_cutoff
 
 DISTANCE_BINS = 240
 """Bins of the histogram of sampled distances, from 0 to the cutoff."""
-
-READ_FRAMES = 64
-"""Frames held in memory at once when data are read lazily."""
-
-PROGRESS_DELAY = 2.0
-"""Seconds before a pass over the frames shows its progress bar."""
 
 
 class ForceMatching(AbstractConjugateLikelihood):
@@ -84,13 +73,13 @@ class ForceMatching(AbstractConjugateLikelihood):
             BayescgError: forces are missing, not finite or all zero, or the cutoff exceeds half the box.
         """
         require_x64("Force matching")
-        points = _points(data)
+        points = checked_points(data)
         shortest, squares = [], []
         for beads in points:
             if "box" in beads:
                 check_cutoff(model.potential.cutoff, np.asarray(beads["box"]))
-            shortest.append(_shortest(beads, topology(beads), model.potential.cutoff))
-            squares.append(_mean_square(beads, topology(beads)))
+            shortest.append(shortest_distances(beads, topology(beads), model.potential.cutoff))
+            squares.append(mean_squares(beads, topology(beads)))
         names = topology(points[0]).type_names
         support = Support(names, tuple(np.min(shortest, axis=0).tolist()))
         prepared = Model(model.potential.prepare(support), model.memory)
@@ -103,7 +92,7 @@ class ForceMatching(AbstractConjugateLikelihood):
             model: prepared.
             data: as for `prepare`.
         """
-        points, potential = _points(data), model.potential
+        points, potential = checked_points(data), model.potential
         linear = isinstance(potential, AbstractLinearPotential)
         if linear and isinstance(self.noise, Gaussian):
             return _accumulate(potential, points, self.blocks_kept)
@@ -173,68 +162,6 @@ def coefficients(potential: Any) -> Float[Array, " feature"]:
     return jnp.concatenate([known[path].ravel() for path in potential.coefficient_paths()])
 
 
-def _points(data: Any) -> list[xr.Dataset]:
-    points = [validate(beads, needs=("position", "force")) for beads in state_points(data)]
-    names = topology(points[0]).type_names
-    for beads in points[1:]:
-        if topology(beads).type_names != names:
-            raise BayescgError(
-                f"all state points must have the same bead types in the same order, got {names} and "
-                f"{topology(beads).type_names}. Map them alike."
-            )
-    return points
-
-
-def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterator[tuple[Frame, NumpyArray]]:
-    """Every frame with its forces (bead, dim), few in memory at a time.
-
-    Args:
-        data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
-        cutoff: of the frames' pairs, nm.
-        at_most: frames of every state point, spread evenly; None for all.
-
-    Raises:
-        BayescgError: two beads stand at one place.
-
-    Example:
-        >>> import bayescg as bcg
-        >>> [forces.shape for frame, forces in frames_of(bcg.data.water(frames=2), 0.5)]
-        [(510, 3), (510, 3)]
-    """
-    points = [_spread(beads, at_most) for beads in _points(data)]
-    total = sum(beads.sizes["frame"] for beads in points)
-    with tqdm(total=total, desc="forces", unit="frame", delay=PROGRESS_DELAY, leave=False) as bar:
-        for beads in points:
-            beads_topology = topology(beads)
-            for begin in range(0, beads.sizes["frame"], READ_FRAMES):
-                part = beads.isel(frame=slice(begin, begin + READ_FRAMES)).compute()
-                positions = part["position"].values.astype(np.float64)
-                forces = part["force"].values.astype(np.float64)
-                boxes = part["box"].values.astype(np.float64) if "box" in part else [None] * len(positions)
-                for index, (x, box, f) in enumerate(zip(positions, boxes, forces, strict=True), begin):
-                    pairs = pairs_within(x, box, cutoff)
-                    _check_apart(pairs, index)
-                    yield Frame(x, box, pairs, beads_topology), f
-                    bar.update()
-
-
-def _check_apart(pairs: Pairs, frame: int) -> None:
-    """Raise where two beads stand at one place: the direction of their force is not defined."""
-    if pairs.distance.size and pairs.distance.min() == 0:
-        pair = int(np.argmin(pairs.distance))
-        raise BayescgError(
-            f"beads must not coincide, got beads {pairs.first[pair]} and {pairs.second[pair]} at the same "
-            f"position in frame {frame}. Leave the frame out, or map these atoms to one bead."
-        )
-
-
-def _spread(beads: xr.Dataset, at_most: int | None) -> xr.Dataset:
-    """At most so many frames, evenly."""
-    if at_most is None or beads.sizes["frame"] <= at_most:
-        return beads
-    return beads.isel(frame=np.unique(np.linspace(0, beads.sizes["frame"] - 1, at_most).astype(int)))
-
-
 def _accumulate(
     potential: AbstractLinearPotential, points: list[xr.Dataset], blocks_kept: int
 ) -> ForceStatistics:
@@ -263,43 +190,6 @@ def _distance_counts(frame: Frame, type_count: int, cutoff: float) -> NumpyArray
     bins = (frame.pairs.distance * (DISTANCE_BINS / cutoff)).astype(np.int64)
     np.minimum(bins, DISTANCE_BINS - 1, out=bins)
     if pair_count > 1:
-        bins += DISTANCE_BINS * _pair_types(frame, type_count)
+        bins += DISTANCE_BINS * pair_kinds(frame, type_count)
     counts = np.bincount(bins, minlength=pair_count * DISTANCE_BINS)
     return counts.reshape(pair_count, DISTANCE_BINS).astype(float)
-
-
-def _pair_types(frame: Frame, type_count: int) -> NumpyArray:
-    types = np.asarray(frame.topology.types)
-    place = np.zeros((type_count, type_count), dtype=np.int64)
-    for index, (a, b) in enumerate(type_pairs(type_count)):
-        place[a, b] = place[b, a] = index
-    return place[types[frame.pairs.first], types[frame.pairs.second]]
-
-
-def _shortest(beads: xr.Dataset, beads_topology: Topology, cutoff: float) -> NumpyArray:
-    """Shortest distance of every pair of types in a few frames, nm; infinity where none is near."""
-    type_count = len(beads_topology.type_names)
-    shortest = np.full(len(type_pairs(type_count)), np.inf)
-    part = _spread(beads[["position", *(["box"] if "box" in beads else [])]], SUPPORT_FRAMES).compute()
-    for index in range(part.sizes["frame"]):
-        box = part["box"].values[index].astype(np.float64) if "box" in part else None
-        x = part["position"].values[index].astype(np.float64)
-        frame = Frame(x, box, pairs_within(x, box, cutoff), beads_topology)
-        kinds = _pair_types(frame, type_count)
-        np.minimum.at(shortest, kinds, frame.pairs.distance)
-    return shortest
-
-
-def _mean_square(beads: xr.Dataset, beads_topology: Topology) -> NumpyArray:
-    """Mean square force component of every bead type over a few frames, (kJ/mol/nm)²."""
-    forces = _spread(beads[["force"]], SUPPORT_FRAMES)["force"].values.astype(np.float64)
-    square = np.square(forces).mean(axis=(0, 2))
-    types = np.asarray(beads_topology.types)
-    means = np.array([square[types == kind].mean() for kind in range(len(beads_topology.type_names))])
-    for name, mean in zip(beads_topology.type_names, means, strict=True):
-        require(
-            mean > 0,
-            f"force must not be zero throughout, got only zeros for beads of type {name}. Check that the "
-            "trajectory holds forces and that the mapping gives these beads a share.",
-        )
-    return means

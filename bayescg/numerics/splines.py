@@ -1,10 +1,10 @@
-"""Cubic B-splines on a uniform grid, with clamped or periodic ends.
+"""B-splines on a uniform grid, cubic unless another degree is asked for, with clamped or periodic ends.
 
 In interval m, with t = (x - start)/width - m in [0, 1), basis function k is the polynomial
 
-    B_k(x) = sum_p polynomials[m, p, k] t^p,        p = 0..3,
+    B_k(x) = sum_p polynomials[m, p, k] t^p,        p = 0..degree,
 
-so a spline is a table of four numbers per interval: cheap to evaluate, exact to differentiate, and
+so a spline is a table of degree + 1 numbers per interval: cheap to evaluate, exact to differentiate, and
 the same on the host and in jit. Knots, intervals and ends are fixed when a basis is made.
 
 References:
@@ -13,6 +13,7 @@ References:
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -23,10 +24,10 @@ from bayescg._checks import require, whole
 from bayescg._typing import Array, Float, Int, NumpyArray
 
 ORDER = 4
-"""Number of polynomial coefficients per interval."""
+"""Number of polynomial coefficients per interval of a cubic."""
 
 
-class CubicBasis(NamedTuple):
+class SplineBasis(NamedTuple):
     """A basis on the unit grid: interval m is [m, m + 1).
 
     Attributes:
@@ -41,15 +42,20 @@ class CubicBasis(NamedTuple):
     periodic: bool
 
 
+CubicBasis = SplineBasis
+"""A basis of degree 3."""
+
+
 @functools.lru_cache(maxsize=64)
-def clamped(intervals: int) -> CubicBasis:
-    """Basis with four-fold knots at both ends: `intervals` + 3 functions that sum to one.
+def clamped(intervals: int, degree: int = 3) -> SplineBasis:
+    """Basis with all knots of an end at the end itself: `intervals` + degree functions that sum to one.
 
     The value, slope and curvature at an end involve only the one, two and three outermost
     functions, so leaving out the last three makes a spline end with all three zero.
 
     Args:
         intervals: number of intervals, at least 1.
+        degree: of the polynomials.
 
     Example:
         >>> clamped(5).polynomials.shape
@@ -58,15 +64,16 @@ def clamped(intervals: int) -> CubicBasis:
         1.0
     """
     whole("intervals", intervals)
+    whole("degree", degree)
     grid = np.arange(intervals + 1, dtype=float)
-    knots = np.concatenate([np.zeros(3), grid, np.full(3, float(intervals))])
-    centers = np.array([knots[k + 1 : k + 4].mean() for k in range(intervals + 3)])
-    return _frozen(_polynomials(knots, intervals), centers, periodic=False)
+    knots = np.concatenate([np.zeros(degree), grid, np.full(degree, float(intervals))])
+    centers = np.array([knots[k + 1 : k + degree + 1].mean() for k in range(intervals + degree)])
+    return _frozen(_polynomials(knots, intervals, degree), centers, periodic=False)
 
 
 @functools.lru_cache(maxsize=64)
-def periodic(intervals: int) -> CubicBasis:
-    """Basis of a periodic variable: as many functions as intervals, all shifts of one.
+def periodic(intervals: int) -> SplineBasis:
+    """Cubic basis of a periodic variable: as many functions as intervals, all shifts of one.
 
     Args:
         intervals: number of intervals in a period, at least 4.
@@ -77,14 +84,14 @@ def periodic(intervals: int) -> CubicBasis:
     """
     whole("intervals", intervals, minimum=4)
     knots = np.arange(-3, intervals + 4, dtype=float)
-    unwrapped = _polynomials(knots, intervals)
+    unwrapped = _polynomials(knots, intervals, 3)
     wrapped = unwrapped[:, :, :intervals].copy()
     wrapped[:, :, :3] += unwrapped[:, :, intervals:]
     return _frozen(wrapped, np.mod(np.arange(intervals) - 1.0, intervals), periodic=True)
 
 
 def locate(
-    basis: CubicBasis, x: Float[Array, "*shape"], start: Array | float, width: Array | float
+    basis: SplineBasis, x: Float[Array, "*shape"], start: Array | float, width: Array | float
 ) -> tuple[Int[Array, "*shape"], Float[Array, "*shape"]]:
     """Interval m and coordinate t of x; outside a clamped grid t leaves [0, 1] (the end polynomial goes on).
 
@@ -123,10 +130,13 @@ def evaluate(
         13.0
     """
     c = table[m]
-    return c[0] + t * (c[1] + t * (c[2] + t * c[3]))
+    value = c[-1]
+    for power in range(c.shape[-1] - 2, -1, -1):
+        value = c[power] + t * value
+    return value
 
 
-def curvature_gram(basis: CubicBasis, width: float) -> NumpyArray:
+def curvature_gram(basis: SplineBasis, width: float) -> NumpyArray:
     """P_kl = ∫ B_k'' B_l'' dx: c' P c is the integrated squared second derivative of a spline.
 
     Args:
@@ -145,25 +155,24 @@ def curvature_gram(basis: CubicBasis, width: float) -> NumpyArray:
         True
     """
     require(width > 0, f"width must be positive, got {width}. Give the length of one interval.")
-    c2, c3 = basis.polynomials[:, 2], basis.polynomials[:, 3]
-    # B'' = 2 c2 + 6 c3 t in units of the interval; ∫_0^1 of the product of two of them
-    cross = np.einsum("mk,ml->kl", c2, c3)
-    gram = 4 * np.einsum("mk,ml->kl", c2, c2) + 6 * (cross + cross.T) + 12 * np.einsum("mk,ml->kl", c3, c3)
-    return gram / width**3
+    powers = np.arange(2, basis.polynomials.shape[1])
+    # B'' = sum_p p (p - 1) c_p t^(p - 2) in units of the interval
+    curvatures = (powers * (powers - 1))[:, None] * basis.polynomials[:, 2:]
+    moments = 1.0 / (powers[:, None] + powers - 3)  # ∫_0^1 t^(p - 2) t^(q - 2) dt
+    return np.einsum("mpk,pq,mql->kl", curvatures, moments, curvatures, optimize=True) / width**3
 
 
-def _frozen(polynomials: NumpyArray, centers: NumpyArray, *, periodic: bool) -> CubicBasis:
+def _frozen(polynomials: NumpyArray, centers: NumpyArray, *, periodic: bool) -> SplineBasis:
     """A basis that cannot be written into: it is cached, so everyone shares it."""
     for array in (polynomials, centers):
         array.setflags(write=False)
-    return CubicBasis(polynomials, centers, periodic)
+    return SplineBasis(polynomials, centers, periodic)
 
 
-def _polynomials(knots: NumpyArray, intervals: int) -> NumpyArray:
+def _polynomials(knots: NumpyArray, intervals: int, degree: int) -> NumpyArray:
     """Taylor coefficients of every basis function at the left end of every interval."""
-    count = len(knots) - ORDER
-    left, middle = np.arange(intervals, dtype=float), np.arange(intervals) + 0.5
-    basis = BSpline(knots, np.eye(count), ORDER - 1, extrapolate=False)
-    value, slope, curvature = (basis(left, nu=p) for p in range(3))
-    third = basis(middle, nu=3)  # constant in each interval, so taken away from the knots
-    return np.stack([value, slope, curvature / 2, third / 6], axis=1)
+    basis = BSpline(knots, np.eye(len(knots) - degree - 1), degree, extrapolate=False)
+    left = np.arange(intervals, dtype=float)
+    # the highest derivative is constant in each interval, so it is taken away from the knots
+    places = [left] * degree + [left + 0.5]
+    return np.stack([basis(x, nu=p) / math.factorial(p) for p, x in enumerate(places)], axis=1)

@@ -2,14 +2,16 @@
 
     u_ab(r) = sum_k theta_abk B_k(r),        r in [start_ab, cutoff],
 
-one cubic B-spline per pair of bead types. The last three functions of the clamped basis are left
-out, so u, u' and u'' vanish at the cutoff. Below `start`, where there are no data,
+one B-spline per pair of bead types, cubic unless another degree is asked for. The last three functions
+of the clamped basis are left out, so u, u' and u'' vanish at the cutoff. Below `start`, where there are
+no data,
 
     u(r) = u(s) + min(u'(s), 0) (r - s) + max(u''(s), kappa) (r - s)^2 / 2,
 
 which is repulsive and ever steeper, whatever the draw: beads of a simulation cannot fall through.
 """
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -37,18 +39,22 @@ LEFT_OUT = 3
 
 
 class PairSpline(AbstractPairPotential, AbstractLinearPotential):
-    """A cubic spline for every pair of bead types.
+    """A spline for every pair of bead types.
 
     Attributes:
         cutoff: nm; energy, force and its slope vanish there.
-        knots: number of grid points from start to cutoff, ends included; knots - 1 coefficients.
+        knots: number of grid points from start to cutoff, ends included; a cubic has knots - 1
+            coefficients, every higher degree one more.
         start: shortest distance of the spline, nm; None for the shortest in the data.
+        degree: of the energy's polynomials, at least 3. The force is of one degree less: a cubic force,
+            as other programs fit, needs 4.
         starts: start of every pair of types, nm; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: kJ/mol; set by `prepare`.
 
     Raises:
-        BayescgError: knots below 6, a cutoff that is not positive, or a start not inside it.
+        BayescgError: knots below 6, a degree below 3, a cutoff that is not positive, or a start not
+            inside it.
 
     References:
         S. Izvekov, G. A. Voth, J. Phys. Chem. B 109, 2469 (2005), doi:10.1021/jp044629q.
@@ -64,6 +70,7 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
     cutoff: float = eqx.field(static=True)
     knots: int = eqx.field(static=True, default=24)
     start: float | None = eqx.field(static=True, default=None)
+    degree: int = eqx.field(static=True, default=3)
     starts: tuple[float, ...] = eqx.field(static=True, default=())
     type_names: tuple[str, ...] = eqx.field(static=True, default=())
     coefficients: Float[Array, "type_pair knot"] | None = None
@@ -71,12 +78,18 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
     def __check_init__(self) -> None:
         positive("cutoff", self.cutoff, unit="nm")
         whole("knots", self.knots, minimum=6)
+        whole("degree", self.degree, minimum=LEFT_OUT)
         for start in (self.start, *self.starts):
             if start is not None and not 0 <= start < self.cutoff:
                 raise BayescgError(
                     f"start must lie between 0 and the cutoff of {self.cutoff} nm, got {start} nm. "
                     "Give the shortest distance that the beads reach."
                 )
+
+    @property
+    def basis(self) -> splines.SplineBasis:
+        """The functions of one pair of types, on the unit grid."""
+        return basis(self.knots, self.degree)
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -87,7 +100,7 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
     def polynomials(self) -> Float[Array, "type_pair interval power"]:
         """Coefficients of u in every interval, kJ/mol: powers of t = (r - start)/width - interval."""
         theta = self._allocated()
-        return jnp.einsum("mpk,ak->amp", jnp.asarray(basis(self.knots).polynomials, theta.dtype), theta)
+        return jnp.einsum("mpk,ak->amp", jnp.asarray(self.basis.polynomials, theta.dtype), theta)
 
     def prepare(self, support: Support) -> "PairSpline":
         """Allocate the coefficients: zeros, one row per pair of types."""
@@ -103,15 +116,15 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
                 f"cutoff must exceed the shortest sampled {names} distance, got {self.cutoff} nm against "
                 f"{start:.4g} nm. Choose a larger cutoff, or a start of your own.",
             )
-        shape = (len(pairs), self.knots - 1)
+        coefficients = jnp.zeros((len(pairs), self.basis.centers.size), dtype=float)
         return PairSpline(
-            self.cutoff, self.knots, self.start, starts, support.type_names, jnp.zeros(shape, dtype=float)
+            self.cutoff, self.knots, self.start, self.degree, starts, support.type_names, coefficients
         )
 
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Names of the type pairs; coefficients by number (their places differ between pairs)."""
         names = ["-".join(self.type_names[i] for i in pair) for pair in type_pairs(len(self.type_names))]
-        return {"coefficients": {"type_pair": names, "coefficient": np.arange(self.knots - 1)}}
+        return {"coefficients": {"type_pair": names, "coefficient": np.arange(self.basis.centers.size)}}
 
     def coefficient_paths(self) -> tuple[str, ...]:
         """The coefficients are the features."""
@@ -124,7 +137,7 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
         pair = type_pair_index(first_type, second_type, len(self.type_names))
         table = self.polynomials[pair]
         start, width = jnp.asarray(self.starts)[pair], jnp.asarray(self.widths)[pair]
-        m, t = splines.locate(basis(self.knots), distance, start, width)
+        m, t = splines.locate(self.basis, distance, start, width)
         inside = splines.evaluate(table, m, t)
         overlap = jnp.minimum(distance - start, 0.0)
         value, slope, half_curvature = table[0, 0], table[0, 1] / width, table[0, 2] / width**2
@@ -157,10 +170,12 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
 
     def _basis_slopes(self, distance: Array, start: Array, width: Array) -> Array:
         """B_k'(r), 1/nm, with the feature axis last."""
-        table = jnp.asarray(basis(self.knots).polynomials, distance.dtype)
-        m, t = splines.locate(basis(self.knots), distance, start, width)
+        table = jnp.asarray(self.basis.polynomials, distance.dtype)
+        m, t = splines.locate(self.basis, distance, start, width)
         c, t = table[m], t[..., None]
-        inside = c[..., 1, :] + t * (2 * c[..., 2, :] + 3 * t * c[..., 3, :])
+        inside = self.degree * c[..., self.degree, :]
+        for power in range(self.degree - 1, 0, -1):
+            inside = power * c[..., power, :] + t * inside
         below = c[..., 1, :] + 2 * t * c[..., 2, :]
         return jnp.where(t < 0, below, inside) / width[..., None]
 
@@ -173,15 +188,17 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
         return self.coefficients
 
 
-def basis(knots: int) -> splines.CubicBasis:
+@functools.lru_cache(maxsize=64)
+def basis(knots: int, degree: int = 3) -> splines.SplineBasis:
     """The clamped basis without the functions that reach the cutoff.
 
     Args:
         knots: number of grid points.
+        degree: of the polynomials.
 
     Example:
-        >>> basis(24).polynomials.shape
-        (23, 4, 23)
+        >>> basis(24).polynomials.shape, basis(24, degree=4).polynomials.shape
+        ((23, 4, 23), (23, 5, 24))
     """
-    full = splines.clamped(knots - 1)
-    return splines.CubicBasis(full.polynomials[..., :-LEFT_OUT], full.centers[:-LEFT_OUT], periodic=False)
+    full = splines.clamped(knots - 1, degree)
+    return splines.SplineBasis(full.polynomials[..., :-LEFT_OUT], full.centers[:-LEFT_OUT], periodic=False)

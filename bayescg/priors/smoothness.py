@@ -11,6 +11,7 @@ References:
     S. Lang, A. Brezger, J. Comput. Graph. Stat. 13, 183 (2004), doi:10.1198/1061860043010.
 """
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -63,8 +64,12 @@ class SplineSmoothness(AbstractPathPrior):
         pairs = value.shape[0]
         roughness = dist.LogNormal(jnp.full(pairs, jnp.log(self.roughness)), self.spread)
         s = jnp.asarray(numpyro.sample(f"{path}.roughness", roughness.to_event(1)))
-        scale_tril = s[:, None, None] * jnp.stack([jnp.asarray(prior_factor(owner, a)) for a in range(pairs)])
+        scale_tril = s[:, None, None] * np.stack([prior_factor(owner, a) for a in range(pairs)])
         coefficients = dist.MultivariateNormal(jnp.zeros(value.shape), scale_tril=scale_tril)
+        # known here; NumPyro would find it again from the factor by two triangular solves at every density
+        coefficients.precision_matrix = s[:, None, None] ** -2 * np.stack(
+            [curvature_gram(owner.basis, width) for width in owner.widths]
+        )
         return jnp.asarray(numpyro.sample(path, coefficients.to_event(1)))
 
 
@@ -83,6 +88,11 @@ def prior_factor(spline: PairSpline, pair: int) -> NumpyArray:
         >>> bool(np.allclose(L, np.tril(L)))
         True
     """
-    unit = curvature_gram(basis(spline.knots), 1.0)
     # P of a grid of width h is the unit one over h³
-    return np.linalg.cholesky(np.linalg.inv(unit)) * spline.widths[pair] ** 1.5
+    return _unit_factor(spline.knots, spline.degree) * spline.widths[pair] ** 1.5
+
+
+@functools.lru_cache(maxsize=64)
+def _unit_factor(knots: int, degree: int) -> NumpyArray:
+    """The factor on a grid of width one; cached, because every density and draw is traced anew."""
+    return np.linalg.cholesky(np.linalg.inv(curvature_gram(basis(knots, degree), 1.0)))

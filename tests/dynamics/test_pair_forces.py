@@ -16,9 +16,9 @@ CUTOFF = 0.8
 BOX = jnp.full(3, 2.0)
 
 
-def spline(kinds, seed=0):
+def spline(kinds, seed=0, degree=3):
     support = Support(tuple("ABC"[:kinds]), tuple(0.2 + 0.02 * i for i in range(kinds * (kinds + 1) // 2)))
-    ready = PairSpline(cutoff=CUTOFF, knots=12).prepare(support)
+    ready = PairSpline(cutoff=CUTOFF, knots=12, degree=degree).prepare(support)
     values = np.random.default_rng(seed).normal(size=ready.coefficients.shape)
     return eqx.tree_at(lambda p: p.coefficients, ready, jnp.asarray(values))
 
@@ -57,11 +57,11 @@ def both(potential, positions, topology, dtype):
     return np.asarray(fast, float), np.asarray(exact)
 
 
-@pytest.mark.parametrize("kinds", [1, 2, 3])
-def test_spline_table_is_exact(kinds, make_topology):
+@pytest.mark.parametrize(("kinds", "degree"), [(1, 3), (2, 3), (3, 3), (2, 4)])
+def test_spline_table_is_exact(kinds, degree, make_topology):
     # 0.15 nm reaches below the start of 0.2 nm, into the core
     positions = positions_of(40, 0.15)
-    fast, exact = both(spline(kinds), positions, make_topology(40, kinds=kinds), jnp.float64)
+    fast, exact = both(spline(kinds, degree=degree), positions, make_topology(40, kinds=kinds), jnp.float64)
     np.testing.assert_allclose(fast, exact, rtol=1e-10, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ from jax import Array
 
 import bayescg as bcg
 from bayescg.likelihoods.design import design
-from bayescg.likelihoods.force_matching import frames_of
+from bayescg.likelihoods.reading import frames_of
 
 CUTOFF = 0.6
 KEY = jax.random.key(20)

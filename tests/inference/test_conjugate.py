@@ -16,6 +16,7 @@ from tests.inference.small_problems import (
     gaussian_prior,
     pair_data,
     problem,
+    spline_model,
 )
 
 QUIET = HostLoop(progress=False)
@@ -95,3 +96,15 @@ def test_unknown_variance_gives_students_t():
         thinned = standard[::3]  # independence chains repeat a value where a proposal is refused
         assert stats.kstest(thinned, stats.t(freedom).cdf).pvalue > 1e-3
         assert stats.kstest(thinned * 1.3, stats.t(freedom).cdf).pvalue < 1e-3
+
+
+def test_a_part_of_a_problem_knows_its_own_terms_only():
+    data, more = pair_data(), pair_data(key=jax.random.key(21))
+    terms = bcg.likelihoods.ForceMatching().on(data) + bcg.likelihoods.ForceMatching().on(more)
+    prior = gaussian_prior() | {f"likelihood.{term}.noise.scale": 5.0 for term in range(2)}
+    whole = bcg.Problem(spline_model(), prior, terms)
+    alone, _ = Collapsed(problem(gaussian_prior() | FIXED, data)).conditional(jnp.zeros(0))
+    found, _ = Collapsed(whole.part((0,), whole.prior)).conditional(jnp.zeros(0))
+    np.testing.assert_allclose(found, alone, rtol=1e-8)
+    # control: both terms say something else
+    assert np.abs(Collapsed(whole).conditional(jnp.zeros(0))[0] / alone - 1).max() > 1e-3

@@ -1,4 +1,4 @@
-"""The moments of the host path are the forces of the basis."""
+"""The rows of the host path are the forces of the basis."""
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +33,18 @@ def ready(potential, types):
 
 
 LONG, SHORT = PairSpline(cutoff=CUTOFF, knots=9), PairSpline(cutoff=0.5, knots=7)
-POTENTIALS = {"one": (LONG, ("A",)), "two": (LONG, ("A", "B")), "sum": (SHORT + LONG, ("A", "B"))}
+QUARTIC = PairSpline(cutoff=CUTOFF, knots=9, degree=4)
+POTENTIALS = {
+    "one": (LONG, ("A",)),
+    "two": (LONG, ("A", "B")),
+    "quartic": (QUARTIC, ("A", "B")),
+    "sum": (SHORT + QUARTIC, ("A", "B")),
+}
 
 
 @pytest.mark.parametrize("periodic", [True, False], ids=["periodic", "open"])
 @pytest.mark.parametrize("name", POTENTIALS)
-def test_moments_are_the_forces_of_the_basis(name, periodic):
+def test_rows_are_the_forces_of_the_basis(name, periodic):
     """Random places: some pairs are below start, some of a sum's pairs beyond the shorter cutoff."""
     potential, types = POTENTIALS[name]
     potential, one = ready(potential, types), frame(types, periodic=periodic)
@@ -47,10 +53,15 @@ def test_moments_are_the_forces_of_the_basis(name, periodic):
         np.asarray(jax.jit(lambda c: potential.basis_forces(c))(one.configuration())), 1, 0
     )
     np.testing.assert_allclose(design(potential, one), expected, atol=1e-10 * np.abs(expected).max())
+    # control: one displacement of hundreds turned round
+    turned = one.pairs.displacement.copy()
+    turned[:, np.argmin(one.pairs.distance)] *= -1
+    wrong = design(potential, one._replace(pairs=one.pairs._replace(displacement=turned)))
+    assert np.abs(wrong - expected).max() > 0.1 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-def test_moments_know_any_number_of_dimensions(dims):
+def test_rows_know_any_number_of_dimensions(dims):
     potential, one = ready(LONG, ("A",)), frame(("A",), periodic=True, dims=dims)
     expected = np.moveaxis(np.asarray(potential.basis_forces(one.configuration())), 1, 0)
     np.testing.assert_allclose(design(potential, one), expected, atol=1e-10 * np.abs(expected).max())

@@ -17,9 +17,10 @@ from scipy import stats
 import bayescg as bcg
 from bayescg._checks import BayescgError
 from bayescg.interfaces import Configuration
-from bayescg.likelihoods import ForceMatching, StudentT, force_matching
-from bayescg.likelihoods.force_matching import coefficients, frames_of
+from bayescg.likelihoods import ForceMatching, StudentT, force_matching, reading
+from bayescg.likelihoods.force_matching import coefficients
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
+from bayescg.likelihoods.reading import frames_of
 from bayescg.model import parameters, with_values
 from bayescg.potentials import LennardJones, PairSpline
 
@@ -226,7 +227,7 @@ def test_sums_add_over_files():
 def test_sums_do_not_depend_on_how_frames_are_read(at_once, monkeypatch):
     data = liquid(types=("A", "B"))
     model, matching, expected = prepared(LONG, data)
-    monkeypatch.setattr(force_matching, "READ_FRAMES", at_once)
+    monkeypatch.setattr(reading, "READ_FRAMES", at_once)
     for chunked in (data, data.chunk(frame=1), data.chunk(frame=5), data.chunk(frame=4, bead=7)):
         found = matching.observe(model, chunked)
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):

@@ -1,5 +1,6 @@
-"""Cubic B-splines equal SciPy's, with both kinds of ends."""
+"""B-splines equal SciPy's, with both kinds of ends."""
 
+import functools
 import itertools
 
 import jax
@@ -29,9 +30,11 @@ def values(basis, coefficients, x, order=0):
     return np.asarray(jax.jit(jax.vmap(at))(jnp.asarray(x)))
 
 
-def scipy_clamped(intervals, coefficients):
-    knots = START + WIDTH * np.concatenate([np.zeros(3), np.arange(intervals + 1), np.full(3, intervals)])
-    return BSpline(knots, coefficients, 3)
+def scipy_clamped(intervals, coefficients, degree=3):
+    ends = np.zeros(degree), np.full(degree, intervals)
+    return BSpline(
+        START + WIDTH * np.concatenate([ends[0], np.arange(intervals + 1), ends[1]]), coefficients, degree
+    )
 
 
 def scipy_periodic(intervals, coefficients):
@@ -43,18 +46,20 @@ def scipy_periodic(intervals, coefficients):
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-@pytest.mark.parametrize("intervals", [1, 2, 5, 23])
-def test_clamped_splines_equal_scipy(intervals, order):
+@pytest.mark.parametrize(("intervals", "degree"), [(1, 3), (2, 3), (5, 3), (23, 3), (5, 1), (1, 4), (23, 4)])
+def test_clamped_splines_equal_scipy(intervals, degree, order):
     rng = np.random.default_rng(intervals)
-    coefficients = rng.normal(size=intervals + 3)
+    coefficients = rng.normal(size=intervals + degree)
     x = START + WIDTH * intervals * rng.uniform(size=200)
-    expected = scipy_clamped(intervals, coefficients)(x, nu=order)
-    found = values(splines.clamped(intervals), coefficients, x, order)
+    expected = scipy_clamped(intervals, coefficients, degree)(x, nu=order)
+    found = values(splines.clamped(intervals, degree), coefficients, x, order)
     tolerance = ROUNDING / WIDTH**order
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
     # control: one coefficient moved by a thousandth shows
-    moved = coefficients + 1e-3 * np.eye(intervals + 3)[0]
-    assert np.abs(values(splines.clamped(intervals), moved, x, order) - expected).max() > 1e3 * tolerance
+    moved = coefficients + 1e-3 * np.eye(intervals + degree)[0]
+    if order <= degree:
+        difference = values(splines.clamped(intervals, degree), moved, x, order) - expected
+        assert np.abs(difference).max() > 1e3 * tolerance
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
@@ -85,7 +90,11 @@ def test_periodic_functions_are_shifts_of_the_cardinal_spline():
         assert abs(np.mod(x[peak] - basis.centers[k] + 3.5, 7.0) - 3.5) < 0.05 + ROUNDING
 
 
-@pytest.mark.parametrize("basis", [splines.clamped(9), splines.periodic(9)], ids=["clamped", "periodic"])
+@pytest.mark.parametrize(
+    "basis",
+    [splines.clamped(9), splines.clamped(9, 4), splines.periodic(9)],
+    ids=["clamped", "quartic", "periodic"],
+)
 def test_functions_sum_to_one_and_are_not_negative(basis):
     x = START + WIDTH * np.linspace(0, 9, 400)
     functions = np.stack([values(basis, unit, x) for unit in np.eye(basis.centers.size)])
@@ -95,9 +104,10 @@ def test_functions_sum_to_one_and_are_not_negative(basis):
     assert abs(functions[1:].sum(axis=0) - 1.0).max() > 0.1
 
 
-def test_clamped_centers_reproduce_a_line():
+@pytest.mark.parametrize("degree", [3, 4])
+def test_clamped_centers_reproduce_a_line(degree):
     """Greville abscissae as coefficients give the identity."""
-    basis = splines.clamped(8)
+    basis = splines.clamped(8, degree)
     x = np.linspace(0, 8, 50)
     np.testing.assert_allclose(values(basis, basis.centers, START + WIDTH * x), x, atol=1e-11)
 
@@ -112,15 +122,18 @@ def test_an_end_involves_only_the_outermost_functions():
         assert np.all(np.abs(reach[order, 8 - order :]) > 0.1)
 
 
-@pytest.mark.parametrize("kind", ["clamped", "periodic"])
+@pytest.mark.parametrize("kind", ["clamped", "quartic", "periodic"])
 def test_curvature_gram_is_the_integral_of_scipy_curvatures(kind):
     intervals = 7
-    basis = splines.clamped(intervals) if kind == "clamped" else splines.periodic(intervals)
-    reference = scipy_clamped if kind == "clamped" else scipy_periodic
+    basis, reference = {
+        "clamped": (splines.clamped(intervals), scipy_clamped),
+        "quartic": (splines.clamped(intervals, 4), functools.partial(scipy_clamped, degree=4)),
+        "periodic": (splines.periodic(intervals), scipy_periodic),
+    }[kind]
     count = basis.centers.size
     curvatures = [reference(intervals, unit).derivative(2) for unit in np.eye(count)]
 
-    def integral(k, l):  # piecewise quadratic: three Gauss points per interval are exact
+    def integral(k, l):  # of degree four at most: three Gauss points per interval are exact
         edges = START + WIDTH * np.arange(intervals + 1)
         parts = [
             integrate.fixed_quad(lambda x: curvatures[k](x) * curvatures[l](x), a, b, n=3)[0]
@@ -189,6 +202,7 @@ def test_derivatives_with_respect_to_coefficients_are_the_basis():
     [
         (lambda: splines.clamped(0), ("intervals", "at least 1", "got 0")),
         (lambda: splines.clamped(2.5), ("intervals", "whole number", "got 2.5")),
+        (lambda: splines.clamped(5, 0), ("degree", "at least 1", "got 0")),
         (lambda: splines.periodic(3), ("intervals", "at least 4", "got 3")),
         (lambda: splines.curvature_gram(splines.clamped(4), 0.0), ("width", "positive", "got 0.0")),
     ],

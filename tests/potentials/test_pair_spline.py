@@ -19,10 +19,9 @@ CUTOFF, KNOTS, START = 0.9, 12, 0.27
 ZERO = jnp.array(0)
 
 
-def spline(coefficients, start=START):
-    ready = bcg.potentials.PairSpline(cutoff=CUTOFF, knots=KNOTS, start=start).prepare(
-        Support(("A",), (start,))
-    )
+def spline(coefficients, degree=3):
+    ready = bcg.potentials.PairSpline(cutoff=CUTOFF, knots=KNOTS, start=START, degree=degree)
+    ready = ready.prepare(Support(("A",), (START,)))
     return with_values(ready, {"coefficients": jnp.asarray(coefficients)[None]})
 
 
@@ -43,24 +42,29 @@ def curve(potential, order=0):
     return lambda r: np.asarray(derivative(potential, jnp.asarray(r), order))
 
 
-def reference(coefficients):
+def reference(coefficients, degree=3):
     """SciPy's clamped spline with the last three coefficients zero."""
     grid = np.linspace(START, CUTOFF, KNOTS)
-    knots = np.concatenate([[START] * 3, grid, [CUTOFF] * 3])
-    return BSpline(knots, np.concatenate([coefficients, np.zeros(3)]), 3)
+    knots = np.concatenate([[START] * degree, grid, [CUTOFF] * degree])
+    return BSpline(knots, np.concatenate([coefficients, np.zeros(3)]), degree)
 
 
+@pytest.mark.parametrize("degree", [3, 4, 5])
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_energy_is_the_spline_of_scipy(order):
+def test_energy_is_the_spline_of_scipy(order, degree):
     rng = np.random.default_rng(0)
-    theta = rng.normal(size=KNOTS - 1)
+    theta = rng.normal(size=KNOTS - 4 + degree)
     r = rng.uniform(START, CUTOFF, size=300)
     width = (CUTOFF - START) / (KNOTS - 1)
     # a polynomial of numbers of order one; every derivative divides the rounding by the width
     np.testing.assert_allclose(
-        curve(spline(theta), order)(r), reference(theta)(r, nu=order), atol=1e-12 / width**order
+        curve(spline(theta, degree), order)(r),
+        reference(theta, degree)(r, nu=order),
+        atol=1e-12 / width**order,
     )
-    assert not np.allclose(curve(spline(theta * 1.001), order)(r), reference(theta)(r, nu=order))
+    assert not np.allclose(
+        curve(spline(theta * 1.001, degree), order)(r), reference(theta, degree)(r, nu=order)
+    )
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
@@ -85,12 +89,13 @@ def test_the_core_is_repulsive_and_ever_steeper_whatever_the_draw(scale):
     assert 5 < inward < 25
 
 
-def test_the_basis_goes_on_below_start_as_the_energy_does():
+@pytest.mark.parametrize("degree", [3, 4])
+def test_the_basis_goes_on_below_start_as_the_energy_does(degree):
     """Where the spline is repulsive and stiff at its start, forces stay linear in the coefficients."""
-    theta = 60.0 * np.exp(-np.arange(KNOTS - 1.0))
-    potential = spline(theta)
-    assert reference(theta)(START, nu=1) < 0
-    assert reference(theta)(START, nu=2) > MINIMUM_STIFFNESS
+    theta = 60.0 * np.exp(-np.arange(KNOTS - 4.0 + degree))
+    potential = spline(theta, degree)
+    assert reference(theta, degree)(START, nu=1) < 0
+    assert reference(theta, degree)(START, nu=2) > MINIMUM_STIFFNESS
     topology = bcg.interfaces.Topology(
         jnp.zeros(2, dtype=int), jnp.ones(2), jnp.arange(2), jnp.zeros((0, 2), dtype=int), ("A",)
     )
@@ -126,6 +131,7 @@ def prepared(type_names=("A",), shortest=(0.3,), **arguments):
         (lambda: prepared(cutoff="0.9 nm"), ("cutoff", "positive number", "'0.9 nm'")),
         (lambda: prepared(knots=5), ("knots", "at least 6", "got 5")),
         (lambda: prepared(knots=12.0), ("knots", "whole number", "got 12.0")),
+        (lambda: prepared(degree=2), ("degree", "at least 3", "got 2")),
         (
             lambda: prepared(start=0.9),
             ("start", "between 0 and the cutoff", "got 0.9 nm", "shortest distance"),

@@ -1,0 +1,154 @@
+"""The frames that forces are matched on: read few at a time, with their pairs, and what they sample."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from bayescg._checks import BayescgError, require
+from bayescg._typing import NumpyArray
+from bayescg.data import state_points, topology, validate
+from bayescg.interfaces import Topology, type_pairs
+from bayescg.likelihoods.design import Frame, pair_kinds
+from bayescg.numerics.pairs import Pairs, pairs_within
+
+SUPPORT_FRAMES = 32
+"""Frames looked at for the shortest distances, spread evenly over the trajectory."""
+
+READ_FRAMES = 64
+"""Frames held in memory at once when data are read lazily."""
+
+PROGRESS_DELAY = 2.0
+"""Seconds before a pass over the frames shows its progress bar."""
+
+
+def checked_points(data: Any) -> list[xr.Dataset]:
+    """Every state point's beads, checked to have positions, forces and the same bead types.
+
+    Args:
+        data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
+
+    Raises:
+        BayescgError: something is missing, or bead types differ.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> len(checked_points(bcg.data.water(frames=2)))
+        1
+    """
+    points = [validate(beads, needs=("position", "force")) for beads in state_points(data)]
+    names = topology(points[0]).type_names
+    for beads in points[1:]:
+        if topology(beads).type_names != names:
+            raise BayescgError(
+                f"all state points must have the same bead types in the same order, got {names} and "
+                f"{topology(beads).type_names}. Map them alike."
+            )
+    return points
+
+
+def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterator[tuple[Frame, NumpyArray]]:
+    """Every frame with its forces (bead, dim), few in memory at a time.
+
+    Args:
+        data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
+        cutoff: of the frames' pairs, nm.
+        at_most: frames of every state point, spread evenly; None for all.
+
+    Raises:
+        BayescgError: two beads stand at one place.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> [forces.shape for frame, forces in frames_of(bcg.data.water(frames=2), 0.5)]
+        [(510, 3), (510, 3)]
+    """
+    points = [_spread(beads, at_most) for beads in checked_points(data)]
+    total = sum(beads.sizes["frame"] for beads in points)
+    with tqdm(total=total, desc="forces", unit="frame", delay=PROGRESS_DELAY, leave=False) as bar:
+        for beads in points:
+            beads_topology = topology(beads)
+            for begin in range(0, beads.sizes["frame"], READ_FRAMES):
+                part = beads.isel(frame=slice(begin, begin + READ_FRAMES)).compute()
+                positions = part["position"].values.astype(np.float64)
+                forces = part["force"].values.astype(np.float64)
+                boxes = part["box"].values.astype(np.float64) if "box" in part else [None] * len(positions)
+                for index, (x, box, f) in enumerate(zip(positions, boxes, forces, strict=True), begin):
+                    pairs = pairs_within(x, box, cutoff)
+                    _check_apart(pairs, index)
+                    yield Frame(x, box, pairs, beads_topology), f
+                    bar.update()
+
+
+def _check_apart(pairs: Pairs, frame: int) -> None:
+    """Raise where two beads stand at one place: the direction of their force is not defined."""
+    if pairs.distance.size and pairs.distance.min() == 0:
+        pair = int(np.argmin(pairs.distance))
+        raise BayescgError(
+            f"beads must not coincide, got beads {pairs.first[pair]} and {pairs.second[pair]} at the same "
+            f"position in frame {frame}. Leave the frame out, or map these atoms to one bead."
+        )
+
+
+def _spread(beads: xr.Dataset, at_most: int | None) -> xr.Dataset:
+    """At most so many frames, evenly."""
+    if at_most is None or beads.sizes["frame"] <= at_most:
+        return beads
+    return beads.isel(frame=np.unique(np.linspace(0, beads.sizes["frame"] - 1, at_most).astype(int)))
+
+
+def shortest_distances(beads: xr.Dataset, beads_topology: Topology, cutoff: float) -> NumpyArray:
+    """Shortest distance of every pair of types in a few frames, nm; infinity where none is near.
+
+    Args:
+        beads: of one state point.
+        beads_topology: of these beads.
+        cutoff: how far to look, nm.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> beads = bcg.data.water(frames=2)
+        >>> bool(0.2 < shortest_distances(beads, bcg.data.topology(beads), 0.9)[0] < 0.3)
+        True
+    """
+    type_count = len(beads_topology.type_names)
+    shortest = np.full(len(type_pairs(type_count)), np.inf)
+    part = _spread(beads[["position", *(["box"] if "box" in beads else [])]], SUPPORT_FRAMES).compute()
+    for index in range(part.sizes["frame"]):
+        box = part["box"].values[index].astype(np.float64) if "box" in part else None
+        x = part["position"].values[index].astype(np.float64)
+        frame = Frame(x, box, pairs_within(x, box, cutoff), beads_topology)
+        kinds = pair_kinds(frame, type_count)
+        np.minimum.at(shortest, kinds, frame.pairs.distance)
+    return shortest
+
+
+def mean_squares(beads: xr.Dataset, beads_topology: Topology) -> NumpyArray:
+    """Mean square force component of every bead type over a few frames, (kJ/mol/nm)².
+
+    Args:
+        beads: of one state point.
+        beads_topology: of these beads.
+
+    Raises:
+        BayescgError: forces of a type are zero throughout.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> beads = bcg.data.water(frames=2)
+        >>> mean_squares(beads, bcg.data.topology(beads)).shape
+        (1,)
+    """
+    forces = _spread(beads[["force"]], SUPPORT_FRAMES)["force"].values.astype(np.float64)
+    square = np.square(forces).mean(axis=(0, 2))
+    types = np.asarray(beads_topology.types)
+    means = np.array([square[types == kind].mean() for kind in range(len(beads_topology.type_names))])
+    for name, mean in zip(beads_topology.type_names, means, strict=True):
+        require(
+            mean > 0,
+            f"force must not be zero throughout, got only zeros for beads of type {name}. Check that the "
+            "trajectory holds forces and that the mapping gives these beads a share.",
+        )
+    return means
