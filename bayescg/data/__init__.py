@@ -4,6 +4,7 @@ from bayescg.data import mapping, synthetic
 from bayescg.data.bundled import water
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
 from bayescg.data.example import example
+from bayescg.data.harmonic_bath import harmonic_bath
 from bayescg.data.kinetic import kinetic_temperature
 from bayescg.data.storage import read, to_file
 from bayescg.data.trajectory import read_trajectory
@@ -12,6 +13,7 @@ from bayescg.data.unit_systems import UnitSystem
 __all__ = [
     "UnitSystem",
     "example",
+    "harmonic_bath",
     "kinetic_temperature",
     "mapping",
     "read",

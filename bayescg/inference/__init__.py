@@ -1,20 +1,29 @@
 """Inference: a problem, samplers, and the result they give."""
 
 from bayescg.inference.conjugate import Conjugate
+from bayescg.inference.evidence import compare_evidence
+from bayescg.inference.innovations import held_out_score, innovation_tests
+from bayescg.inference.kernel_curves import memory_curves
 from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
 from bayescg.inference.result import check_same_problem, draw_values, sample
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import sandwich
+from bayescg.inference.smc import SMC
 
 __all__ = [
     "NUTS",
+    "SMC",
     "AbstractSampler",
     "Conjugate",
     "Draws",
     "Problem",
     "check_same_problem",
+    "compare_evidence",
     "draw_values",
+    "held_out_score",
+    "innovation_tests",
+    "memory_curves",
     "sample",
     "sandwich",
 ]

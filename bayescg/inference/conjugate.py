@@ -17,6 +17,7 @@ References:
 import functools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,15 +89,7 @@ class Conjugate(AbstractSampler):
         etas = jnp.asarray(hyper.positions).reshape(self.chains * self.draws, -1)
         at_once = max(NUMBERS_AT_ONCE // (problem.dimension - collapsed.dimension) ** 2, 1)
 
-        @jax.jit
-        def complete(pairs: tuple[Array, Array]) -> tuple[Array, Array]:
-            def of_one(pair: tuple[Array, Array]) -> tuple[Array, Array]:
-                u = collapsed.complete(*pair)
-                return u, problem.log_density(u)
-
-            return jax.lax.map(of_one, pairs, batch_size=at_once)
-
-        positions, densities = complete((etas, keys))
+        positions, densities = _completed(collapsed, etas, keys, at_once)
         shape = (self.chains, self.draws)
         statistics = {**hyper.statistics, "lp": np.asarray(densities).reshape(shape)}
         return Draws(np.asarray(positions).reshape(*shape, -1), statistics)
@@ -113,14 +106,25 @@ class Conjugate(AbstractSampler):
         return nuts.draw(collapsed, key=key, loop=loop)
 
 
-class Collapsed:
+@eqx.filter_jit
+def _completed(collapsed: "Collapsed", etas: Array, keys: PRNGKeyArray, at_once: int) -> tuple[Array, Array]:
+    """A draw of the coefficients for every eta: whole unconstrained vectors and their log densities."""
+
+    def of_one(pair: tuple[Array, Array]) -> tuple[Array, Array]:
+        u = collapsed.complete(*pair)
+        return u, collapsed.problem.log_density(u)
+
+    return jax.lax.map(of_one, (etas, keys), batch_size=at_once)
+
+
+class Collapsed(eqx.Module):
     """The posterior of everything but the linear coefficients; a target for any sampler.
 
-    Args:
-        problem: with conjugate likelihoods.
-
     Attributes:
-        dimension: number of unconstrained hyperparameters.
+        problem: with conjugate likelihoods.
+        paths: of the coefficients.
+        theta_places: elements of the problem's unconstrained vector that are coefficients.
+        eta_places: the others, the hyperparameters.
 
     Raises:
         BayescgError: the problem is not conjugate.
@@ -133,25 +137,35 @@ class Collapsed:
         2
     """
 
+    problem: Problem
+    paths: tuple[str, ...] = eqx.field(static=True)
+    theta_places: tuple[int, ...] = eqx.field(static=True)
+    eta_places: tuple[int, ...] = eqx.field(static=True)
+
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self._paths = _coefficient_paths(problem)
+        self.problem = problem
+        self.paths = _coefficient_paths(problem)
         site = np.array([label.split("[")[0] for label in problem.labels])
-        self._theta_places = np.concatenate([np.flatnonzero(site == path) for path in self._paths])
-        self._eta_places = np.setdiff1d(np.arange(problem.dimension), self._theta_places)
-        self.dimension = int(self._eta_places.size)
+        theta = np.concatenate([np.flatnonzero(site == path) for path in self.paths])
+        self.theta_places = tuple(theta.tolist())
+        self.eta_places = tuple(np.setdiff1d(np.arange(problem.dimension), theta).tolist())
         jax.eval_shape(self._gaussian, jnp.zeros(self.dimension))  # a prior that is not Gaussian is refused
+
+    @property
+    def dimension(self) -> int:
+        """Number of unconstrained hyperparameters."""
+        return len(self.eta_places)
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """A draw of the hyperparameters from their prior."""
-        return self._problem.initial(key)[self._eta_places]
+        return self.problem.initial(key)[np.array(self.eta_places, int)]
 
     def log_density(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Log posterior density of the hyperparameters, coefficients integrated out; pure."""
         mean, factor, constant = self._gaussian(u)
         root = factor.T @ mean  # A = L L', so theta^' A theta^ = |L' theta^|²
         evidence = constant + 0.5 * root @ root - jnp.sum(jnp.log(jnp.diag(factor)))
-        return self._problem.log_prior(self._join(u, jnp.zeros_like(mean))) + evidence
+        return self.problem.log_prior(self._join(u, jnp.zeros_like(mean))) + evidence
 
     def conditional(
         self, eta: Float[Array, " parameter"]
@@ -167,18 +181,19 @@ class Collapsed:
         return self._join(eta, mean + solve_triangular(factor.T, noise, lower=False))
 
     def _join(self, eta: Array, theta: Array) -> Array:
-        u = jnp.zeros(self._problem.dimension)
-        return u.at[self._eta_places].set(eta).at[self._theta_places].set(theta)
+        u = jnp.zeros(self.problem.dimension)
+        u = u.at[np.array(self.eta_places, int)].set(eta)
+        return u.at[np.array(self.theta_places, int)].set(theta)
 
     def _gaussian(self, eta: Array) -> tuple[Array, Array, Array]:
         """Conditional mean, lower Cholesky factor of the conditional precision, likelihood constant."""
-        values = self._problem.constrain(self._join(eta, jnp.zeros(self._theta_places.size)))
-        distributions = self._problem.site_distributions(values)
-        pieces = [_natural(path, distributions[path]) for path in self._paths]
-        joint = self._problem.with_values(values)
+        values = self.problem.constrain(self._join(eta, jnp.zeros(len(self.theta_places))))
+        distributions = self.problem.site_distributions(values)
+        pieces = [_natural(path, distributions[path]) for path in self.paths]
+        joint = self.problem.with_values(values)
         forms = [
-            joint.likelihoods[term].quadratic_form(joint.model, self._problem.observations[term])  # type: ignore[attr-defined]
-            for term in self._problem.terms
+            joint.likelihoods[term].quadratic_form(joint.model, self.problem.observations[term])  # type: ignore[attr-defined]
+            for term in self.problem.terms
         ]
         prior_precision = block_diag(*[precision for _, precision in pieces])
         prior_mean = jnp.concatenate([mean for mean, _ in pieces])

@@ -17,11 +17,13 @@ References:
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from bayescg._typing import NumpyArray, PRNGKeyArray
+from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.inference.sampler import Draws, Target
 
 Density = Callable[[NumpyArray], NumpyArray]
@@ -76,8 +78,8 @@ def independence_chains(target: Target, *, key: PRNGKeyArray, chains: int, draws
     """
     start_key, host_key = jax.random.split(key)
     density = _batched(target)
-    initial = jax.jit(jax.vmap(target.initial))
-    center, scale = _local_gaussian(density, np.asarray(initial(jax.random.split(start_key, PRIOR_STARTS))))
+    starts = _over(target.initial, jax.random.split(start_key, PRIOR_STARTS))
+    center, scale = _local_gaussian(density, np.asarray(starts))
     # nothing here depends on the device, and host numbers need no compilation
     rng = np.random.default_rng(np.asarray(jax.random.key_data(host_key)))
     shape, dimension = (chains, BURN_IN + draws), target.dimension
@@ -95,14 +97,22 @@ def independence_chains(target: Target, *, key: PRNGKeyArray, chains: int, draws
     )
 
 
+@eqx.filter_jit
+def _over(function: Callable[[Array], Array], points: Array) -> Array:
+    """A function of many points in one program, which targets of the same shapes share."""
+    return jax.vmap(function)(points)
+
+
 def _batched(target: Target) -> Density:
     """Log density of many points, (point, parameter) -> (point,); -inf where it is not a number."""
-    compiled = jax.jit(jax.vmap(target.log_density))
 
     def density(points: NumpyArray) -> NumpyArray:
         padded = np.pad(points, ((0, -len(points) % AT_ONCE), (0, 0)), mode="edge")
         values = np.concatenate(
-            [np.asarray(compiled(part)) for part in padded.reshape(-1, AT_ONCE, points.shape[1])]
+            [
+                np.asarray(_over(target.log_density, jnp.asarray(part)))
+                for part in padded.reshape(-1, AT_ONCE, points.shape[1])
+            ]
         )[: len(points)]
         return np.where(np.isnan(values), -np.inf, values)
 

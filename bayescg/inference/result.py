@@ -2,7 +2,8 @@
 
 Groups: `posterior`, `posterior_sandwich` (the same draws with the sandwich covariance), `sample_stats`,
 `convergence`, `prior`, `log_likelihood` (per block of frames), `observed_data`, `constant_data`,
-`explained_force`, `potential_curves`, and provenance in the attributes of the root.
+`explained_force`, `potential_curves`, `memory_curves`, and provenance in the attributes of the root; from
+`SMC` also `log_evidence` and `log_evidence_error`.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from bayescg._checks import BayescgError
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.inference.curves import potential_curves
 from bayescg.inference.diagnostics import convergence, named_warnings
+from bayescg.inference.evidence import evidence_attributes
+from bayescg.inference.kernel_curves import frame_interval, memory_curves
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import Sandwich, repaired, sandwich
@@ -84,7 +87,8 @@ def sample(
     stats = xr.Dataset({name: (("chain", "draw"), array) for name, array in draws.statistics.items()})
     stats = stats.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
     table = convergence(posterior)
-    warnings = named_warnings(table, stats)
+    evidence, doubts = evidence_attributes(stats)
+    warnings = named_warnings(table, stats) + doubts
     center = jnp.asarray(draws.positions.reshape(-1, problem.dimension).mean(axis=0))
     groups = {
         "posterior": posterior,
@@ -103,8 +107,12 @@ def sample(
         groups["posterior_sandwich"] = _dataset(problem, values).assign_attrs(temper=spread.temper)
     if (curves := potential_curves(problem, values, naive=naive)) is not None:
         groups["potential_curves"] = curves
+    if problem.joint.memory is not None:
+        interval = frame_interval(problem.beads)
+        if (kernels := memory_curves(problem, values, interval=interval)) is not None:
+            groups["memory_curves"] = kernels
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs.update(_provenance(problem, sampler, key, warnings))
+    tree.attrs.update(_provenance(problem, sampler, key, warnings) | evidence)
     tree.attrs["sampling_seconds"] = time.perf_counter() - started
     return tree
 

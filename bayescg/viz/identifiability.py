@@ -1,4 +1,4 @@
-"""What the data determine: the contraction of every direction, and what the best and worst one are."""
+"""What the data determine: contraction and loadings of directions, profiles, ellipses over draws."""
 
 import re
 import textwrap
@@ -7,14 +7,21 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import chi2
 
+from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
 from bayescg.identifiability import Identified
+from bayescg.identifiability.marginals import Marginals
+from bayescg.identifiability.profile import Profile
 from bayescg.viz.stored import pair_curves
-from bayescg.viz.style import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, panel_title, styled
+from bayescg.viz.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, panel_title, styled
 
 HEIGHT = 3.8
 """Inches."""
+
+NAMED = 24
+"""Parameters or directions that are named on an axis; of more, every other."""
 
 LINE_LENGTH = 62
 """Letters per line of a panel's title."""
@@ -51,7 +58,7 @@ def plot_spectrum(identified: Identified, posterior: xr.DataTree | None = None) 
     with styled():
         figure = new_figure(HEIGHT)
         panels = figure.subplot_mosaic([["spectrum", "best"], ["spectrum", "worst"]], width_ratios=(2, 3))
-        _contractions(panels["spectrum"], spectrum["contraction"].values, identified.effective_dimension)
+        _contractions(panels["spectrum"], spectrum, identified.effective_dimension)
         distances = {} if posterior is None else coefficient_distances(posterior)
         for place, direction, sentence, color in (
             ("best", 0, identified.best, GREEN),
@@ -81,8 +88,194 @@ def coefficient_distances(posterior: xr.DataTree) -> dict[str, NumpyArray]:
     }
 
 
-def _contractions(axes: Axes, contraction: NumpyArray, effective_dimension: float) -> None:
+def plot_directions(identified: Identified, *, directions: int = 8) -> Figure:
+    """Loadings of the best and the worst directions on every parameter, in units of prior deviations.
+
+    Args:
+        identified: from `bayescg.identify`.
+        directions: how many to show, half from either end.
+
+    Returns:
+        A matplotlib Figure.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> figure = plot_directions(bcg.identify.from_jacobian([[1.0, -1.0]], names=["k", "gamma"]))
+        >>> figure.axes[0].get_xticklabels()[1].get_text()
+        'gamma'
+    """
+    spectrum = identified.spectrum
+    count = spectrum.sizes["direction"]
+    half = directions // 2
+    shown = np.arange(count) if count <= directions else np.r_[0:half, count - half : count]
+    loadings = spectrum["loadings"].values[shown]
+    if identified.experiment is not None:
+        loadings = loadings / identified.experiment.deviations
+    loadings = loadings / np.abs(loadings).max(axis=1, keepdims=True)
+    with styled():
+        figure = new_figure(1.4 + 0.32 * len(shown))
+        axes = figure.add_subplot()
+        image = axes.imshow(loadings, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        bar = figure.colorbar(image, ax=axes, pad=0.01)
+        bar.set_label("loading, largest = 1\n(prior deviations)")
+        step = max(1, -(-loadings.shape[1] // NAMED))
+        places = np.arange(0, loadings.shape[1], step)
+        names = [identified.places[i] for i in places]
+        tilted = sum(map(len, names)) > LINE_LENGTH
+        axes.set_xticks(places, names, rotation=35 if tilted else 0, ha="right" if tilted else "center")
+        contraction = spectrum["contraction"].values[shown]
+        axes.set_yticks(
+            np.arange(len(shown)), [f"{n + 1}   {c:.2g}" for n, c in zip(shown, contraction, strict=True)]
+        )
+        axes.set_ylabel("direction   posterior sd / prior sd")
+        if len(shown) < count:
+            axes.axhline(half - 0.5, color=BLACK, linewidth=1.2)
+        panel_title(axes, "What the directions are made of, best determined first")
+    return figure
+
+
+def plot_profile(profile: Profile, *, label: str) -> Figure:
+    """A profile likelihood with its interval.
+
+    Args:
+        profile: from `Identified.profile`.
+        label: of the axis: the function and its unit.
+
+    Returns:
+        A matplotlib Figure.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> found = bcg.identify.from_log_density(lambda t: -t[0] ** 2 / 2, [0.0], names=["a"])
+        >>> figure = plot_profile(found.profile(0, low=-4.0, high=4.0, points=8), label="a (1)")
+        >>> figure.axes[0].get_xlabel()
+        'a (1)'
+    """
+    data, (low, high) = profile.dataset, profile.interval
+    with styled():
+        figure = new_figure(2.8)
+        axes = figure.add_subplot()
+        threshold = -0.5 * float(chi2.ppf(data.attrs["level"], 1))
+        axes.axhline(
+            threshold, color=GREY, linestyle="--", linewidth=0.8, label=f"{data.attrs['level']:.0%} level"
+        )
+        for end in (low, high):
+            if np.isfinite(end):
+                axes.axvline(end, color=GREEN, linewidth=0.9)
+        values, heights = data["value"].values, data["log_likelihood"].values
+        axes.plot(values, heights, "o-", markersize=2.5, color=BLUE, label="profile")
+        axes.set_ylim(max(heights.min(), 3 * threshold) - 0.3, 0.4)
+        axes.set_xlabel(label)
+        axes.set_ylabel("log likelihood\nless its maximum (nats)")
+        panel_title(axes, profile.sentence)
+        axes.legend(loc="lower center", ncols=2)
+    return figure
+
+
+def plot_marginals(marginals: Marginals) -> Figure:
+    """Posterior, Laplace and Cramér-Rao standard deviation per direction.
+
+    Args:
+        marginals: from `bayescg.identifiability.marginals.marginals`.
+
+    Returns:
+        A matplotlib Figure.
+
+    Example:
+        >>> widths = {name: ("direction", [0.1, 0.9]) for name in ("posterior", "laplace", "cramer_rao")}
+        >>> plot_marginals(Marginals(xr.Dataset(widths), ())).axes[0].get_ylabel()
+        'standard deviation / prior sd (1)'
+    """
+    data = marginals.dataset
+    order = np.arange(1, data.sizes["direction"] + 1)
+    with styled():
+        figure = new_figure(3.0)
+        axes = figure.add_subplot()
+        axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle="--", label="prior")
+        bound = np.where(np.isfinite(data["cramer_rao"]), data["cramer_rao"], np.nan)
+        axes.semilogy(order, bound, "_", markersize=14, color=ORANGE, label="Cramér-Rao (no prior)")
+        axes.plot(order, data["laplace"], "s", markersize=6, fillstyle="none", color=BLACK, label="Laplace")
+        axes.plot(order, data["posterior"], "o", markersize=3.5, color=BLUE, label="posterior draws")
+        widths = np.concatenate([data["posterior"].values, data["laplace"].values])
+        axes.set_ylim(0.5 * widths.min(), 5.0)
+        axes.set_xticks(order if order.size <= NAMED else order[:: -(-order.size // NAMED)])
+        axes.set_xlabel("direction, best determined first (1)")
+        axes.set_ylabel("standard deviation / prior sd (1)")
+        axes.legend(loc="upper left", ncols=4)
+    return figure
+
+
+def plot_ellipses(
+    identified: Identified, draws: NumpyArray, pair: tuple[int, int], *, labels: tuple[str, str] | None = None
+) -> Figure:
+    """Draws of two parameters with the ellipse of data and prior, and that of the data alone.
+
+    Args:
+        identified: from `bayescg.identify`.
+        draws: (draw, parameter), unconstrained, in the order of `identified.experiment.names`.
+        pair: numbers of the two parameters.
+        labels: of the axes, with units; None for the parameters' names.
+
+    Returns:
+        A matplotlib Figure. Ellipses hold 95% of a Gaussian; directions that the data leave open are lines.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> found = bcg.identify.from_jacobian([[3.0, -3.0]], names=["k", "gamma"])
+        >>> figure = plot_ellipses(found, np.random.default_rng(0).normal(size=(50, 2)), (0, 1))
+        >>> [line.get_label() for line in figure.axes[0].lines[:2]]
+        ['draws', 'data and prior, 95 %']
+    """
+    experiment = identified.experiment
+    if experiment is None:
+        raise BayescgError(
+            "ellipses need the information behind a spectrum. Take the result of bayescg.identify."
+        )
+    information = np.sum([one.matrix for one in identified.informations], axis=0)
+    pick = np.ix_(pair, pair)
+    both = np.linalg.inv(information + experiment.precision)[pick]
+    # the data alone: the same with a prior a thousand times as wide
+    data = np.linalg.inv(information + 1e-6 * experiment.precision)[pick]
+    center = experiment.point[list(pair)]
+    first, second = labels or (_axis(identified, pair[0]), _axis(identified, pair[1]))
+    with styled():
+        figure = new_figure(3.6)
+        axes = figure.add_subplot()
+        axes.plot(*draws[:, list(pair)].T, ".", markersize=2, color=GREY, alpha=0.5, label="draws")
+        axes.plot(*_ellipse(center, both), color=BLUE, label="data and prior, 95 %")
+        axes.plot(*_ellipse(center, data), color=ORANGE, linestyle="--", label="data alone, 95 %")
+        reach = 1.3 * np.maximum(
+            np.abs(draws[:, list(pair)] - center).max(axis=0), 2.5 * np.sqrt(np.diag(both))
+        )
+        axes.set_xlim(center[0] - reach[0], center[0] + reach[0])
+        axes.set_ylim(center[1] - reach[1], center[1] + reach[1])
+        axes.set_xlabel(first)
+        axes.set_ylabel(second)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _axis(identified: Identified, index: int) -> str:
+    assert identified.experiment is not None
+    name = identified.places[index]
+    return f"log {name}" if identified.experiment.scales[index] == "logarithm" else name
+
+
+def _ellipse(center: NumpyArray, covariance: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
+    angle = np.linspace(0, 2 * np.pi, 361)
+    circle = np.stack([np.cos(angle), np.sin(angle)]) * np.sqrt(chi2.ppf(0.95, 2))
+    values, vectors = np.linalg.eigh(covariance)
+    x, y = center[:, None] + vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * circle)
+    return x, y
+
+
+def _contractions(axes: Axes, spectrum: xr.Dataset, effective_dimension: float) -> None:
+    contraction = spectrum["contraction"].values
     order = np.arange(1, contraction.size + 1)
+    if "information_error" in spectrum:
+        information, error = spectrum["information"].values, 2 * spectrum["information_error"].values
+        low, high = (1 / np.sqrt(1 + np.maximum(information + side * error, 0)) for side in (1, -1))
+        axes.vlines(order, low, high, color=BLUE, linewidth=1.0, alpha=0.6, label="± 2 s.e. over blocks")
     axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle="--", label="prior: nothing learned")
     axes.semilogy(order, contraction, "o", markersize=3.5, color=BLUE, label="direction")
     axes.plot(order[:1], contraction[:1], "o", markersize=6, color=GREEN, label="best")

@@ -1,0 +1,189 @@
+"""Cut: a posterior drawn module by module, potential first, memory given draws of the potential.
+
+Every kept draw theta of the potential starts a chain for the memory's parameters eta of its own,
+
+    theta ~ p(theta | structure data),        eta ~ p(eta | theta, dynamics data),
+
+run by NUTS in the coordinates that whiten p(eta | mean theta, ...), from a draw of that Gaussian, for a fixed
+number of transitions; its last state is kept. So draws are as independent as those of theta, and the
+dynamics data never change the potential.
+
+References:
+    M. Plummer, Stat. Comput. 25, 37 (2015), doi:10.1007/s11222-014-9503-z.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from blackjax.mcmc import nuts
+
+from bayescg._checks import require_x64, whole
+from bayescg._typing import Array, NumpyArray, PRNGKeyArray
+from bayescg.inference.conjugate import Conjugate
+from bayescg.inference.modules import Modules, modules_of
+from bayescg.inference.problem import Problem
+from bayescg.inference.sampler import AbstractSampler, Draws
+from bayescg.inference.whitening import Whitening, blank, whiten
+from bayescg.numerics.host_loop import HostLoop, chunk_length
+
+STEP_SIZE = 0.5
+"""Of the leapfrog in whitened coordinates, where the posterior's width is one: stable to curvature 16."""
+
+TREE_DEPTH = 7
+"""Longest trajectory 128 steps: 64 widths, enough to reach a conditional posterior far from the mean one."""
+
+LANES_AT_ONCE = 8
+"""Memory chains between two looks at progress, checkpoint and Ctrl-C."""
+
+
+class Cut(AbstractSampler):
+    """Potential from its own terms; memory from the path likelihood given draws of the potential.
+
+    Attributes:
+        potential: sampler of the structure module.
+        draws: per chain, kept of the potential's draws by even thinning.
+        transitions: of NUTS for the memory, per draw.
+
+    Raises:
+        BayescgError: the problem has no path likelihood or no other term, or its prior is a program.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> bcg.Cut(bcg.NUTS(draws=500), draws=50).settings()["draws"]
+        50
+    """
+
+    potential: AbstractSampler = Conjugate()
+    draws: int = 100
+    transitions: int = 24
+
+    def __check_init__(self) -> None:
+        for name in ("draws", "transitions"):
+            whole(name, getattr(self, name))
+
+    def settings(self) -> dict[str, str | int | float]:
+        """Everything that determines the draws; those of the potential's sampler with its name before."""
+        inner = {f"potential_{name}": value for name, value in self.potential.settings().items()}
+        return {"sampler": "Cut", "draws": self.draws, "transitions": self.transitions, **inner}
+
+    def draw(self, problem: Any, *, key: PRNGKeyArray, loop: HostLoop) -> Draws:
+        """Draw the potential, then the memory given every kept draw."""
+        require_x64("Cut")
+        modules = modules_of(problem)
+        key_potential, key_whiten, key_memory = jax.random.split(key, 3)
+        structure = self.potential.draw(modules.structure, key=key_potential, loop=loop)
+        kept = _thinned(structure, self.draws)
+        chains, draws, _ = kept.positions.shape
+        thetas = jnp.asarray(kept.positions.reshape(chains * draws, -1))
+        density = conditional_density(modules)
+        target = _Conditional(modules.dynamics, density, thetas.mean(axis=0))
+        whitening: Whitening = loop.run(
+            "whiten_memory",
+            lambda _, length: (whiten(target, key=key_whiten, chains=1), {}),
+            blank(target.dimension, 1),
+            total=1,
+            chunk=1,
+        ).carry
+        keys = jax.random.split(key_memory, chains * draws)
+
+        def step(first: Array, length: int) -> tuple[Array, dict[str, Array]]:
+            lanes = jnp.minimum(first + jnp.arange(length), chains * draws - 1)
+            return first + length, _lanes(density, whitening, thetas[lanes], keys[lanes], self.transitions)
+
+        chunk = chunk_length(chains * draws, longest=LANES_AT_ONCE)
+        records = loop.run("memory", step, jnp.zeros((), int), total=chains * draws, chunk=chunk).records
+        etas = records.pop("u").reshape(chains, draws, -1)
+        positions = joined(modules, kept.positions, etas)
+        statistics = {name: values.reshape(chains, draws) for name, values in records.items()}
+        lp = statistics["lp"] + kept.statistics.get("lp", np.zeros((chains, draws)))
+        return Draws(positions, {**statistics, "lp": lp})
+
+
+def conditional_density(modules: Modules) -> Callable[[Array, Array], Array]:
+    """Log p(eta | theta, dynamics data) up to a constant, of unconstrained (eta, theta); pure.
+
+    Args:
+        modules: of a problem.
+    """
+
+    def density(eta: Array, theta: Array) -> Array:
+        given = modules.structure.constrain(theta)
+        values = modules.dynamics.constrain(eta)
+        return modules.dynamics.log_prior(eta) + modules.dynamics.log_likelihood({**given, **values})
+
+    return density
+
+
+def joined(modules: Modules, thetas: NumpyArray, etas: NumpyArray) -> NumpyArray:
+    """The whole problem's unconstrained vectors from those of its modules, (..., parameter)."""
+    size = modules.structure_places.size + modules.dynamics_places.size
+    whole_vector = np.empty((*thetas.shape[:-1], size))
+    whole_vector[..., modules.structure_places] = thetas
+    whole_vector[..., modules.dynamics_places] = etas
+    return whole_vector
+
+
+class _Conditional:
+    """The memory's posterior given one potential; a target for whitening."""
+
+    def __init__(self, dynamics: Problem, density: Callable[[Array, Array], Array], theta: Array) -> None:
+        self.dimension = dynamics.dimension
+        self.initial = dynamics.initial
+        self._density, self._theta = density, theta
+
+    def log_density(self, u: Array) -> Array:
+        return self._density(u, self._theta)
+
+
+def _thinned(draws: Draws, wanted: int) -> Draws:
+    """At most so many draws of every chain, evenly spaced."""
+    length = draws.positions.shape[1]
+    count = min(wanted, length)
+    chosen = ((np.arange(count) + 0.5) * length / count).astype(int)
+    return Draws(
+        draws.positions[:, chosen], {name: values[:, chosen] for name, values in draws.statistics.items()}
+    )
+
+
+@eqx.filter_jit
+def _lanes(
+    density: Callable[[Array, Array], Array],
+    whitening: Whitening,
+    thetas: Array,
+    keys: PRNGKeyArray,
+    transitions: int,
+) -> dict[str, Array]:
+    """One chain for the memory per draw of the potential; the last state of each."""
+    kernel = nuts.build_kernel()
+    dimension = whitening.center.size
+
+    def lane(pair: tuple[Array, PRNGKeyArray]) -> dict[str, Array]:
+        theta, key = pair
+
+        def of_z(z: Array) -> Array:
+            return density(whitening.unwhiten(z), theta)
+
+        start_key, chain_key = jax.random.split(key)
+        state = nuts.init(jax.random.normal(start_key, (dimension,)), of_z)
+
+        def transition(state: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
+            state, info = kernel(key, state, of_z, STEP_SIZE, jnp.ones(dimension), TREE_DEPTH)
+            return state, (info.acceptance_rate, info.is_divergent, info.num_integration_steps)
+
+        state, (acceptance, diverging, steps) = jax.lax.scan(
+            transition, state, jax.random.split(chain_key, transitions)
+        )
+        later = transitions // 2
+        return {
+            "u": whitening.unwhiten(state.position),
+            "lp": state.logdensity,
+            "acceptance_rate": jnp.mean(acceptance[later:]),
+            "diverging": jnp.any(diverging[later:]),
+            "n_steps": jnp.sum(steps),
+        }
+
+    return jax.lax.map(lane, (thetas, keys))
