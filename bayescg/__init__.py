@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         inference,
         interfaces,
         likelihoods,
+        memory,
         numerics,
         observables,
         potentials,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from bayescg._checks import BayescgError, BayescgWarning
     from bayescg.data import mapping, read_trajectory
     from bayescg.identifiability import identify
-    from bayescg.inference import NUTS, Conjugate, Problem, sample
+    from bayescg.inference import NUTS, SMC, Conjugate, Cut, Problem, sample
     from bayescg.model import Model
     from bayescg.predict import simulate
     from bayescg.reporting import report
@@ -46,6 +47,7 @@ _SUBPACKAGES = (
     "inference",
     "interfaces",
     "likelihoods",
+    "memory",
     "numerics",
     "observables",
     "potentials",
@@ -58,9 +60,11 @@ _NAMES = {
     "BayescgError": "bayescg._checks",
     "BayescgWarning": "bayescg._checks",
     "Conjugate": "bayescg.inference",
+    "Cut": "bayescg.inference",
     "Model": "bayescg.model",
     "NUTS": "bayescg.inference",
     "Problem": "bayescg.inference",
+    "SMC": "bayescg.inference",
     "identify": "bayescg.identifiability",
     "mapping": "bayescg.data",
     "read_trajectory": "bayescg.data",
@@ -70,9 +74,11 @@ _NAMES = {
 }
 __all__ = [
     "NUTS",
+    "SMC",
     "BayescgError",
     "BayescgWarning",
     "Conjugate",
+    "Cut",
     "Model",
     "Problem",
     "__version__",
@@ -84,6 +90,7 @@ __all__ = [
     "interfaces",
     "likelihoods",
     "mapping",
+    "memory",
     "numerics",
     "observables",
     "potentials",

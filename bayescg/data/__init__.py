@@ -1,7 +1,7 @@
 """From files to beads: reading trajectories, mapping atoms to beads, the schema they keep to."""
 
 from bayescg.data import mapping, synthetic
-from bayescg.data.bundled import water
+from bayescg.data.bundled import water, water_dynamics
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
 from bayescg.data.example import example
 from bayescg.data.harmonic_bath import harmonic_bath
@@ -25,4 +25,5 @@ __all__ = [
     "topology",
     "validate",
     "water",
+    "water_dynamics",
 ]

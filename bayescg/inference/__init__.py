@@ -1,6 +1,7 @@
 """Inference: a problem, samplers, and the result they give."""
 
 from bayescg.inference.conjugate import Conjugate
+from bayescg.inference.cut import Cut
 from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
@@ -16,6 +17,7 @@ __all__ = [
     "SMC",
     "AbstractSampler",
     "Conjugate",
+    "Cut",
     "Draws",
     "Problem",
     "check_same_problem",

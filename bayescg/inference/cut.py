@@ -24,7 +24,7 @@ from blackjax.mcmc import nuts
 from bayescg._checks import require_x64, whole
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.inference.conjugate import Conjugate
-from bayescg.inference.modules import Modules, modules_of
+from bayescg.inference.modules import Modules, cut_by_default, modules_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.whitening import Whitening, blank, whiten
@@ -35,6 +35,9 @@ STEP_SIZE = 0.5
 
 TREE_DEPTH = 7
 """Longest trajectory 128 steps: 64 widths, enough to reach a conditional posterior far from the mean one."""
+
+CLIMBS = 4
+"""Searches for the mode, each from a prior draw: kernels of several modes have several maxima."""
 
 LANES_AT_ONCE = 8
 """Memory chains between two looks at progress, checkpoint and Ctrl-C."""
@@ -83,8 +86,8 @@ class Cut(AbstractSampler):
         target = _Conditional(modules.dynamics, density, thetas.mean(axis=0))
         whitening: Whitening = loop.run(
             "whiten_memory",
-            lambda _, length: (whiten(target, key=key_whiten, chains=1), {}),
-            blank(target.dimension, 1),
+            lambda _, length: (whiten(target, key=key_whiten, chains=CLIMBS), {}),
+            blank(target.dimension, CLIMBS),
             total=1,
             chunk=1,
         ).carry
@@ -101,6 +104,26 @@ class Cut(AbstractSampler):
         statistics = {name: values.reshape(chains, draws) for name, values in records.items()}
         lp = statistics["lp"] + kept.statistics.get("lp", np.zeros((chains, draws)))
         return Draws(positions, {**statistics, "lp": lp})
+
+
+def modular(problem: Problem, sampler: AbstractSampler, *, cut: bool | None) -> AbstractSampler:
+    """The sampler, or a `Cut` with it for the potential.
+
+    Args:
+        problem: the posterior.
+        sampler: as asked for.
+        cut: whether to cut; None for the default of the problem.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=2))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> type(modular(problem, Conjugate(), cut=None)).__name__
+        'Conjugate'
+    """
+    wanted = cut_by_default(problem) if cut is None else cut
+    return Cut(sampler) if wanted and not isinstance(sampler, Cut) else sampler
 
 
 def conditional_density(modules: Modules) -> Callable[[Array, Array], Array]:

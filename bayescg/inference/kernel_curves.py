@@ -17,6 +17,7 @@ import xarray as xr
 from bayescg._checks import positive, require
 from bayescg._typing import Array, NumpyArray
 from bayescg.interfaces import AbstractMemory
+from bayescg.memory.timescales import known_timescales, timescale_warnings
 from bayescg.model import Model
 
 POINTS = 160
@@ -84,6 +85,28 @@ def memory_curves(problem: Modelled, values: Mapping[str, Any], *, interval: flo
     return _dataset(found, chains, kept, np.asarray(lags), np.asarray(frequencies))
 
 
+def memory_warnings(problem: Modelled, values: Mapping[str, Any]) -> list[str]:
+    """Sentences on modes of the median memory that the data cannot resolve.
+
+    Args:
+        problem: whose `model` is evaluated.
+        values: path -> values, (chain, draw, ...).
+
+    Example:
+        >>> import bayescg as bcg, numpy as np
+        >>> from types import SimpleNamespace
+        >>> scales = bcg.interfaces.Timescales(0.01, 10.0, 50.0)
+        >>> fast = bcg.memory.Prony(1, times=[0.001], frictions=[50.0]).prepare(scales)
+        >>> problem = SimpleNamespace(model=lambda values: bcg.Model(None, fast))
+        >>> len(memory_warnings(problem, {"unused": np.zeros((2, 3))}))
+        1
+    """
+    median = {path: jnp.asarray(np.median(np.asarray(value), axis=(0, 1))) for path, value in values.items()}
+    memory = problem.model(median).memory
+    scales = None if memory is None else known_timescales(memory)
+    return [] if memory is None or scales is None else timescale_warnings(memory, scales)
+
+
 def frame_interval(beads: xr.Dataset) -> float:
     """The shortest time between successive frames of a trajectory, ps.
 
@@ -127,9 +150,9 @@ def _slowest(problem: Modelled, flat: Mapping[str, Array]) -> float:
     def matrices(values: dict[str, Array]) -> Array:
         return _memory(problem, values).drift().matrix
 
+    if _memory(problem, {path: a[0] for path, a in flat.items()}).drift().coupling.size == 0:
+        return 0.0  # a map over draws in batches refuses arrays without elements
     drifts = np.asarray(jax.jit(lambda v: jax.lax.map(matrices, v, batch_size=AT_ONCE))(dict(flat)))
-    if drifts.shape[-1] == 0:
-        return 0.0
     rates = np.linalg.eigvals(drifts).real.min(axis=-1)
     return float(np.median(1 / np.maximum(rates, np.finfo(float).tiny)))
 

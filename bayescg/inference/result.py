@@ -10,10 +10,11 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,14 +23,17 @@ import xarray as xr
 from bayescg._checks import BayescgError
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.inference.curves import potential_curves
+from bayescg.inference.cut import Cut, modular
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.evidence import evidence_attributes
-from bayescg.inference.kernel_curves import frame_interval, memory_curves
+from bayescg.inference.kernel_curves import frame_interval, memory_curves, memory_warnings
+from bayescg.inference.modules import modules_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import Sandwich, repaired, sandwich
 from bayescg.likelihoods.explained import explained_force
 from bayescg.likelihoods.statistics import ForceStatistics
+from bayescg.memory.timescales import known_timescales
 from bayescg.numerics.blocks import MINIMUM_BLOCKS
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.units import UNITS
@@ -48,6 +52,7 @@ def sample(
     sampler: AbstractSampler,
     *,
     key: PRNGKeyArray,
+    cut: bool | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -57,6 +62,8 @@ def sample(
         problem: model, prior and data.
         sampler: `Conjugate()`, `NUTS()`, ...
         key: source of all randomness; the same key gives the same bits.
+        cut: whether the potential is drawn from the other terms alone and the memory given its draws
+            (`Cut`); None for yes where many beads have a path likelihood beside another term.
         checkpoint: folder for the state of a long run; calling again with the same arguments resumes
             it, bit for bit.
         progress: whether to show a bar.
@@ -79,6 +86,7 @@ def sample(
         50
     """
     started = time.perf_counter()
+    sampler = modular(problem, sampler, cut=cut)
     loop = HostLoop(checkpoint, progress, _fingerprint(problem, sampler, key))
     sampler_key, prior_key = jax.random.split(key)
     draws = sampler.draw(problem, key=sampler_key, loop=loop)
@@ -98,8 +106,8 @@ def sample(
         "log_likelihood": _log_likelihood(problem, values),
         **_data_groups(problem),
     }
-    robust, note = _robust(problem, center, draws)
-    warnings += note
+    robust, note = _robust(problem, sampler, center, draws)
+    warnings += note + memory_warnings(problem, values)
     naive = None
     if robust is not None:
         spread, positions = robust
@@ -108,7 +116,8 @@ def sample(
     if (curves := potential_curves(problem, values, naive=naive)) is not None:
         groups["potential_curves"] = curves
     if problem.joint.memory is not None:
-        interval = frame_interval(problem.beads)
+        scales = known_timescales(problem.joint.memory)
+        interval = frame_interval(problem.beads) if scales is None else float(scales.interval)
         if (kernels := memory_curves(problem, values, interval=interval)) is not None:
             groups["memory_curves"] = kernels
     tree = xr.DataTree.from_dict(groups)
@@ -165,7 +174,7 @@ def check_same_problem(problem: Problem, tree: xr.DataTree) -> None:
 def _values(problem: Problem, positions: NumpyArray) -> dict[str, NumpyArray]:
     """Values of all draws, (chain, draw, ...)."""
     flat = jnp.asarray(positions).reshape(-1, problem.dimension)
-    values = jax.jit(lambda u: jax.lax.map(problem.constrain, u, batch_size=DRAWS_AT_ONCE))(flat)
+    values = _over_draws(problem.constrain, flat)
     return {
         path: np.asarray(value).reshape(*positions.shape[:2], *value.shape[1:])
         for path, value in values.items()
@@ -173,8 +182,8 @@ def _values(problem: Problem, positions: NumpyArray) -> dict[str, NumpyArray]:
 
 
 def _prior_values(problem: Problem, key: PRNGKeyArray) -> dict[str, NumpyArray]:
-    draw = jax.jit(lambda keys: jax.lax.map(lambda k: problem.constrain(problem.initial(k)), keys))
-    values = draw(jax.random.split(key, PRIOR_DRAWS))
+    points = _over_draws(problem.initial, jax.random.split(key, PRIOR_DRAWS))
+    values = _over_draws(problem.constrain, points)
     return {path: np.asarray(value)[None] for path, value in values.items()}
 
 
@@ -201,7 +210,7 @@ def _log_likelihood(problem: Problem, values: Mapping[str, NumpyArray]) -> xr.Da
     """Log likelihood of every block for every draw."""
     first = next(iter(values.values()))
     flat = {path: jnp.asarray(v).reshape(-1, *v.shape[2:]) for path, v in values.items()}
-    terms = jax.jit(lambda v: jax.lax.map(problem.blocks, v, batch_size=DRAWS_AT_ONCE))(flat)
+    terms = _over_draws(problem.blocks, flat)
     chains, draws = first.shape[:2]
     return xr.Dataset(
         {
@@ -238,14 +247,30 @@ def _data_groups(problem: Problem) -> dict[str, xr.Dataset]:
 
 
 def _robust(
-    problem: Problem, center: Array, draws: Draws
+    problem: Problem, sampler: AbstractSampler, center: Array, draws: Draws
 ) -> tuple[tuple[Sandwich, NumpyArray] | None, list[str]]:
-    """Sandwich and repaired draws, or the sentence why there are none."""
+    """Sandwich and repaired draws, or the sentence why there are none.
+
+    Of a cut posterior the potential's module is repaired; the memory's draws stay.
+    """
+    modules = modules_of(problem) if isinstance(sampler, Cut) else None
     try:
-        spread = sandwich(problem, center)
+        if modules is None:
+            spread = sandwich(problem, center)
+            return (spread, repaired(spread, draws.positions)), []
+        places = modules.structure_places
+        spread = sandwich(modules.structure, center[places])
     except BayescgError as error:
         return None, [f"No sandwich intervals: {error}"]
-    return (spread, repaired(spread, draws.positions)), []
+    positions = draws.positions.copy()
+    positions[..., places] = repaired(spread, draws.positions[..., places])
+    return (spread, positions), []
+
+
+@eqx.filter_jit
+def _over_draws(function: Callable[[Any], Any], draws: Any) -> Any:
+    """A function of every draw, in one program that problems of the same shapes share."""
+    return jax.lax.map(function, draws, batch_size=DRAWS_AT_ONCE)
 
 
 def _fingerprint(problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray) -> str:
@@ -262,6 +287,7 @@ def _provenance(
         "created_by": "bayescg",
         "versions": json.dumps({name: importlib.metadata.version(name) for name in PACKAGES}),
         "sampler": json.dumps(sampler.settings()),
+        "inference": "cut" if isinstance(sampler, Cut) else "joint",
         "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
         "problem": problem.fingerprint,
         "potential": repr(type(problem.joint.potential).__name__),

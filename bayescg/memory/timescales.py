@@ -4,6 +4,9 @@ A mode that decays within one frame interval looks like friction without memory;
 trajectory looks like a constant force. Neither can be told from the data.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,6 +35,26 @@ def kept(timescales: Timescales | None) -> Timescales | None:
         ()
     """
     return None if timescales is None else Timescales(*(jnp.asarray(value, float) for value in timescales))
+
+
+def known_timescales(memory: AbstractMemory) -> Timescales | None:
+    """Timescales of the data that a memory was prepared for; None where it was not.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> known_timescales(bcg.memory.Prony(2)) is None
+        True
+    """
+    terms = memory.terms if isinstance(memory, SumMemory) else (memory,)
+    found = [leaf for leaf in jax.tree.leaves(terms, is_leaf=_is_timescales) if _is_timescales(leaf)]
+    if not found:
+        return None
+    longest = max(found, key=lambda known: float(known.duration))
+    return longest._replace(friction=sum(known.friction for known in found))
+
+
+def _is_timescales(node: Any) -> bool:
+    return isinstance(node, Timescales)
 
 
 def merged(before: Timescales | None, now: Timescales) -> Timescales:
