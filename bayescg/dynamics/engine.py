@@ -19,12 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayescg._checks import require
 from bayescg._typing import Array, NumpyArray
 from bayescg.dynamics.langevin import Record, advance
 from bayescg.dynamics.neighbors import find_neighbors, roomy_capacity
-from bayescg.dynamics.pair_forces import ForceField
-from bayescg.dynamics.walker import System, Thermostat, Walker, begin
-from bayescg.interfaces import AbstractObservable
+from bayescg.dynamics.walker import Motion, Observables, System, Thermostat, Walker, begin
 
 REACH = 0.8
 """A list is rebuilt once a bead has moved by this part of half the skin; the rest is for the next step."""
@@ -58,15 +57,15 @@ class Engine:
 
     def __init__(
         self,
-        fields: ForceField,
+        motions: Motion,
         system: System,
         thermostat: Thermostat,
-        observables: Sequence[AbstractObservable],
+        observables: Observables,
         *,
         draws: int,
         warmup: int,
     ) -> None:
-        self.fields, self.system, self.thermostat = fields, system, thermostat
+        self.motions, self.system, self.thermostat = motions, system, thermostat
         self.observables, self.warmup = observables, warmup
         self.draws = draws
         self.pool = ThreadPoolExecutor(os.cpu_count())
@@ -77,8 +76,9 @@ class Engine:
         """All draws at their start, with a neighbour matrix that is wide enough."""
         keys = jax.random.split(key, self.draws)
         width = self._room(positions) if capacity is None else capacity
+        settings = self.motions, self.system, self.thermostat, self.observables
         while True:
-            walkers, widest = _begin_all(positions, keys, self.fields, self.system, self.thermostat, width)
+            walkers, widest = cast(Any, _begin_all)(positions, keys, *settings, width)
             if int(widest.max()) <= width:
                 break
             width = roomy_capacity(int(widest.max()), positions.shape[1])
@@ -107,6 +107,12 @@ class Engine:
         while pending := [draw for draw in range(self.draws) if draw not in results]:
             fresh = self._run(ensemble, pending, capacity, reach)
             widest = max(int(record.widest) for _, record in fresh.values())
+            require(
+                not any(bool(record.crowded) for _, record in fresh.values()),
+                "beads must not gather far beyond the density of the start where the memory is pairwise, got "
+                "more pairs at a bead than there is room for. Start from a frame of the data, or look at the "
+                "potential: does it let the beads collapse?",
+            )
             for draw, (walker, record) in fresh.items():
                 if int(record.widest) > capacity:
                     overflows[draw] += 1
@@ -120,6 +126,8 @@ class Engine:
         walkers, records = stack([results[draw] for draw in range(self.draws)])
         row = {"temperature": np.asarray(records.temperature)}
         row |= {f"mean_{index}": np.asarray(mean) for index, mean in enumerate(records.means)}
+        for index, totals in enumerate(records.totals):
+            row |= {f"sum_{index}": np.asarray(totals.sum), f"weight_{index}": np.asarray(totals.weight)}
         row["exploded"] = np.asarray(walkers.exploded)
         counted = np.asarray(ensemble.record) + 1
         return Ensemble(walkers, counted, np.full((), capacity, np.int64), reach, stale, overflows), row
@@ -128,7 +136,7 @@ class Engine:
         self, ensemble: Ensemble, draws: list[int], capacity: int, reach: NumpyArray
     ) -> dict[int, tuple[Walker, Record]]:
         measure = jnp.asarray(int(ensemble.record) >= self.warmup)
-        inputs = ensemble.walkers, self.fields, jnp.asarray(reach, ensemble.walkers.position.dtype)
+        inputs = ensemble.walkers, self.motions, jnp.asarray(reach, ensemble.walkers.position.dtype)
         settings = measure, self.system, self.thermostat, self.observables, capacity
         if self.batched:
             outcome = cast(Any, _record_all)(*inputs, *settings)
@@ -145,24 +153,24 @@ class Engine:
 
     def _room(self, positions: Array) -> int:
         """Capacity from the first draw's start."""
-        reach = self.fields.cutoff + self.thermostat.skin
-        return roomy_capacity(int(_widest(positions[0], self.system, reach)), positions.shape[1])
+        reach = self.motions.field.cutoff + self.thermostat.skin
+        return roomy_capacity(int(widest_of(positions[0], self.system, reach)), positions.shape[1])
 
 
 def _one(
     walker: Walker,
-    field: ForceField,
+    motion: Motion,
     reach: Array,
     measure: Array,
     system: System,
     thermostat: Thermostat,
-    observables: Sequence[AbstractObservable],
+    observables: Observables,
     capacity: int,
 ) -> tuple[Walker, Record]:
     """`advance` with positional arguments, for the transformations below."""
     return advance(
         walker,
-        field,
+        motion,
         system=system,
         thermostat=thermostat,
         observables=observables,
@@ -173,18 +181,33 @@ def _one(
 
 
 def _begin(
-    positions: Array, key: Array, field: ForceField, system: System, thermostat: Thermostat, capacity: int
+    positions: Array,
+    key: Array,
+    motion: Motion,
+    system: System,
+    thermostat: Thermostat,
+    observables: Observables,
+    capacity: int,
 ) -> tuple[Walker, Array]:
-    return begin(positions, key, field, system=system, thermostat=thermostat, capacity=capacity)
+    return begin(
+        positions,
+        key,
+        motion,
+        system=system,
+        thermostat=thermostat,
+        observables=observables,
+        capacity=capacity,
+    )
 
 
 _record_one = eqx.filter_jit(_one)
 _record_all = eqx.filter_jit(eqx.filter_vmap(_one, in_axes=(0, 0, 0, None, None, None, None, None)))
-_begin_all = eqx.filter_jit(eqx.filter_vmap(_begin, in_axes=(0, 0, 0, None, None, None)))
+_begin_all = eqx.filter_jit(eqx.filter_vmap(_begin, in_axes=(0, 0, 0, None, None, None, None)))
 
 
 @eqx.filter_jit
-def _widest(positions: Array, system: System, reach: float) -> Array:
+def widest_of(positions: Array, system: System, reach: float) -> Array:
+    """Neighbours within reach of the bead that has most."""
     return find_neighbors(positions, box=system.box, topology=system.topology, reach=reach, capacity=1).widest
 
 

@@ -1,4 +1,4 @@
-"""Many draws of a model simulated at once: one Langevin trajectory per draw, observables on the fly."""
+"""Many draws of a model simulated at once: one trajectory per draw, observables on the fly."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,14 @@ import xarray as xr
 
 from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, NumpyArray
-from bayescg.dynamics.engine import Engine, Ensemble, stack
-from bayescg.dynamics.pair_forces import ForceField, force_field
-from bayescg.dynamics.walker import System, Thermostat
-from bayescg.interfaces import AbstractObservable, Topology
+from bayescg.dynamics.engine import Engine, Ensemble, stack, widest_of
+from bayescg.dynamics.gle import bath
+from bayescg.dynamics.neighbors import roomy_capacity
+from bayescg.dynamics.pair_forces import force_field
+from bayescg.dynamics.pairwise import pair_bath
+from bayescg.dynamics.walker import Motion, Observables, System, Thermostat
+from bayescg.interfaces import AbstractObservable, AbstractTimeObservable, Topology
+from bayescg.memory.pairwise import Pairwise
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.numerics.pairs import check_cutoff
@@ -22,6 +26,9 @@ from bayescg.units import thermal_energy
 
 SKIN = 0.12
 """nm; for 510 waters anything from 0.1 to 0.15 costs the same."""
+
+PAIR_ROOM = 0.8
+"""Places for pairs of one bead, per neighbour at the start: half would be the average."""
 
 THERMAL_STEPS = 20
 """Half the skin is ten standard deviations of a bead's step: only an explosion goes further."""
@@ -37,17 +44,19 @@ def simulate_ensemble(
     timestep: float,
     steps: int,
     equilibration: int,
-    friction: float,
-    observables: Sequence[AbstractObservable],
+    observables: Observables,
     measure_every: int,
     key: Array,
     loop: HostLoop,
+    friction: float | None = None,
     records: int = 100,
     skin: float | None = None,
     capacity: int | None = None,
-    precision: Any = jnp.float32,
+    precision: Any = None,
 ) -> xr.Dataset:
-    """NVT Langevin dynamics of every model, with observables averaged on the fly.
+    """NVT dynamics of every model, with observables averaged on the fly.
+
+    Models with a memory follow their generalized Langevin equation, others Langevin's.
 
     Args:
         models: one per draw, alike but for the values of their parameters.
@@ -58,24 +67,27 @@ def simulate_ensemble(
         timestep: ps.
         steps: after equilibration; rounded down to whole records.
         equilibration: steps before anything is measured; rounded up to whole records.
-        friction: 1/ps.
-        observables: measured on the fly; those that must know the box are prepared for it.
+        observables: measured on the fly; those that must know the box, or the interval, are prepared for it.
         measure_every: steps between measurements.
         key: random key.
         loop: progress, checkpoint and interruption.
+        friction: of Langevin dynamics, 1/ps; None where the models have a memory.
         records: into how many block means the steps are divided, at most.
         skin: what the neighbour list reaches beyond the cutoff, nm; a bead that jumps by more than half of
             it in one step counts as an explosion. None for 0.12, or 20 thermal steps if that is more.
         capacity: first width of the neighbour matrix; None for what the start needs and some room.
-        precision: of positions and forces; averages are float64.
+        precision: of positions and forces; averages are float64. None for float32 in a box, float64 in an
+            open system, where positions have no bound.
 
     Returns:
-        Block means (draw, record, ...) of every observable and of `kinetic_temperature` (K), and per draw
+        Block means (draw, record, ...) of every observable and of `kinetic_temperature` (K); of observables
+        over time also `<name>_sum` and `<name>_weight`, whose ratio the mean is; and per draw
         `exploded_step` (-1 for never), `stale_redone`, `overflow_redone`, `table_error` (kJ/mol/nm) and the
         final `position`. Blocks of a draw that exploded are NaN from the explosion on.
 
     Raises:
-        BayescgError: no draw, a setting that is not positive, too few steps, a cutoff beyond half the box.
+        BayescgError: no draw, a setting that is not positive, too few steps, a cutoff beyond half the box,
+            friction and memory together or neither of them.
         Interrupted: Ctrl-C, from the loop.
 
     Example:
@@ -108,29 +120,91 @@ def simulate_ensemble(
     thermostat = Thermostat(
         positive("temperature", temperature, unit="K"),
         positive("timestep", timestep, unit="ps"),
-        positive("friction", friction, unit="1/ps"),
+        _friction(models, friction),
         _thermal_skin(topology, temperature, timestep) if skin is None else positive("skin", skin, unit="nm"),
         every,
         per_record,
     )
     warmup = -(-whole("equilibration", equilibration, minimum=0) // thermostat.record_steps)
     total = warmup + steps // thermostat.record_steps
-    fields = _fields(models, topology)
-    system = _system(topology, box, fields.cutoff, precision)
-    ready = [observable.prepare(topology, box) for observable in observables]
-    engine = Engine(fields, system, thermostat, ready, draws=len(models), warmup=warmup)
+    system = _system(topology, box, models[0].potential.cutoff, precision)
+    positions = _start(start, len(models), topology, _precision(precision, box))
+    motions = _motions(models, topology, thermostat, positions, system)
+    ready = [
+        observable.prepare(topology, thermostat.interval)
+        if isinstance(observable, AbstractTimeObservable)
+        else observable.prepare(topology, box)
+        for observable in observables
+    ]
+    engine = Engine(motions, system, thermostat, ready, draws=len(models), warmup=warmup)
     with engine.pool:
-        carry = engine.begin(_start(start, len(models), topology, precision), key, capacity)
+        carry = engine.begin(positions, key, capacity)
         stage = loop.run("simulate", engine.step, carry, total=total, chunk=1, describe=_describe)
     return _dataset(stage.carry, stage.records, ready, engine)
 
 
-def _fields(models: Sequence[Model], topology: Topology) -> ForceField:
-    """The force fields of all draws, every array with a leading draw axis."""
-    require(len(models) > 0, "models must hold at least one draw, got none.")
-    kinds = len(topology.type_names)
-    make = eqx.filter_jit(force_field)
-    return stack([make(model.potential, kinds) for model in models])
+def _motions(
+    models: Sequence[Model], topology: Topology, thermostat: Thermostat, start: Array, system: System
+) -> Motion:
+    """The equations of motion of all draws, every array with a leading draw axis."""
+    masses, kind = np.unique(np.asarray(topology.masses), return_inverse=True)
+    kinds, beads = len(topology.type_names), (jnp.asarray(masses), jnp.asarray(kind))
+    room = _pair_room(models[0].memory, start, system, thermostat)
+    return stack([_motion(model, kinds, *beads, thermostat, room) for model in models])
+
+
+@eqx.filter_jit
+def _motion(
+    model: Model, kinds: int, masses: Array, kind: Array, thermostat: Thermostat, room: int
+) -> Motion:
+    field = force_field(model.potential, kinds)
+    settings = {"temperature": thermostat.temperature, "timestep": thermostat.timestep}
+    match model.memory:
+        case None:
+            return Motion(field)
+        case Pairwise():
+            return Motion(field, pair_bath(model.memory, capacity=room, **settings))
+        case _:
+            return Motion(field, bath(model.memory, masses, kind, **settings))
+
+
+def _pair_room(memory: Any, start: Array, system: System, thermostat: Thermostat) -> int:
+    """Pairs that may belong to one bead: about half of its neighbours, and room for fluctuations."""
+    if not isinstance(memory, Pairwise):
+        return 0
+    friction = float(memory.drift().friction)
+    require(
+        friction == 0,
+        f"a pairwise memory must have no instantaneous friction, got {friction} amu/ps. "
+        "Take a Prony mode with a time of a few steps in place of Markovian.",
+    )
+    check_cutoff(memory.cutoff, None if system.box is None else np.asarray(system.box))
+    reach = memory.cutoff + thermostat.skin
+    most = max(int(widest_of(positions, system, reach)) for positions in start)
+    return min(roomy_capacity(most, 1 << 30, margin=PAIR_ROOM), max(1, start.shape[1] // 2))
+
+
+def _friction(models: Sequence[Model], friction: float | None) -> float | None:
+    """Langevin friction; None where the memory gives friction and noise."""
+    require(len(models) > 0, "models must hold at least one draw, got none. Give one model per draw.")
+    with_memory = {model.memory is not None for model in models}
+    require(
+        len(with_memory) == 1,
+        "models must all have a memory or none of them, got some of each. Simulate them apart.",
+    )
+    if with_memory == {False}:
+        remedy = "Give a friction, as in friction=1.0, or a model with a memory."
+        return positive("friction", friction, unit="1/ps", remedy=remedy)
+    require(
+        friction is None,
+        f"friction must not be given where the model has a memory, got {friction} 1/ps. Leave it out: the "
+        "memory is friction and noise; add bayescg.memory.Markovian to it for more.",
+    )
+    return None
+
+
+def _precision(precision: Any, box: Any) -> Any:
+    return precision or (jnp.float64 if box is None else jnp.float32)
 
 
 def _thermal_skin(topology: Topology, temperature: float, timestep: float) -> float:
@@ -139,8 +213,9 @@ def _thermal_skin(topology: Topology, temperature: float, timestep: float) -> fl
 
 
 def _system(topology: Topology, box: Any, cutoff: float, precision: Any) -> System:
-    check_cutoff(cutoff, None if box is None else np.asarray(box))
-    edges = None if box is None else jnp.asarray(np.asarray(box), precision)
+    if cutoff > 0:
+        check_cutoff(cutoff, None if box is None else np.asarray(box))
+    edges = None if box is None else jnp.asarray(np.asarray(box), _precision(precision, box))
     return System(eqx.tree_at(lambda t: t.types, topology, jnp.asarray(topology.types, jnp.int32)), edges)
 
 
@@ -167,7 +242,7 @@ def _describe(records: dict[str, NumpyArray]) -> str:
 def _dataset(
     ensemble: Ensemble,
     records: dict[str, NumpyArray],
-    observables: Sequence[AbstractObservable],
+    observables: Observables,
     engine: Engine,
 ) -> xr.Dataset:
     """Block means after equilibration, with names, labels and units."""
@@ -179,18 +254,30 @@ def _dataset(
         "overflow_redone": ("draw", np.asarray(ensemble.overflows)),
         "position": (("draw", "bead", "dim"), np.asarray(ensemble.walkers.position), {"units": "nm"}),
     }
-    if engine.fields.tables:
-        errors = np.sum([np.asarray(table.error) for table in engine.fields.tables], axis=0)
+    if engine.motions.field.tables:
+        errors = np.sum([np.asarray(table.error) for table in engine.motions.field.tables], axis=0)
         variables["table_error"] = ("draw", errors, {"units": "kJ/mol/nm"})
     coordinates: dict[str, Any] = {}
-    for index, observable in enumerate(observables):
+    moments = [o for o in observables if isinstance(o, AbstractObservable)]
+    series = [o for o in observables if isinstance(o, AbstractTimeObservable)]
+    measured = {o.name: {"": records[f"mean_{index}"]} for index, o in enumerate(moments)}
+    for index, observable in enumerate(series):
+        total, weight = records[f"sum_{index}"], records[f"weight_{index}"]
+        ratio = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
+        measured[observable.name] = {"": ratio, "_sum": total, "_weight": weight}
+    for observable in (*moments, *series):
         labels = observable.coordinates(topology)
         coordinates |= labels
-        values = np.moveaxis(records[f"mean_{index}"][kept], 0, 1)
-        variables[observable.name] = (("draw", "record", *labels), values, {"units": observable.units})
+        for suffix, values in measured[observable.name].items():
+            units = {} if suffix else {"units": observable.units}
+            moved = np.moveaxis(values[kept], 0, 1)
+            variables[observable.name + suffix] = (("draw", "record", *labels), moved, units)
     settings = {
         "record_steps": engine.thermostat.record_steps,
         "equilibration": engine.warmup * engine.thermostat.record_steps,
         "capacity": int(ensemble.capacity),
+        "dynamics": "Langevin" if engine.motions.bath is None else "generalized Langevin",
+        # of the thermostat; with a memory there is no friction beside it
+        "friction": engine.thermostat.friction or 0.0,
     }
     return xr.Dataset(variables, coords=coordinates, attrs=settings)

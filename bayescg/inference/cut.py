@@ -12,7 +12,6 @@ References:
     M. Plummer, Stat. Comput. 25, 37 (2015), doi:10.1007/s11222-014-9503-z.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -28,6 +27,8 @@ from bayescg.inference.modules import Modules, cut_by_default, modules_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.whitening import Whitening, blank, whiten
+from bayescg.likelihoods.path import Path, PathSums
+from bayescg.likelihoods.path_given import given_potential
 from bayescg.numerics.host_loop import HostLoop, chunk_length
 
 STEP_SIZE = 0.5
@@ -82,8 +83,7 @@ class Cut(AbstractSampler):
         kept = _thinned(structure, self.draws)
         chains, draws, _ = kept.positions.shape
         thetas = jnp.asarray(kept.positions.reshape(chains * draws, -1))
-        density = conditional_density(modules)
-        target = _Conditional(modules.dynamics, density, thetas.mean(axis=0))
+        target = eqx.filter_jit(conditioned)(modules, thetas.mean(axis=0))
         whitening: Whitening = loop.run(
             "whiten_memory",
             lambda _, length: (whiten(target, key=key_whiten, chains=CLIMBS), {}),
@@ -95,7 +95,7 @@ class Cut(AbstractSampler):
 
         def step(first: Array, length: int) -> tuple[Array, dict[str, Array]]:
             lanes = jnp.minimum(first + jnp.arange(length), chains * draws - 1)
-            return first + length, _lanes(density, whitening, thetas[lanes], keys[lanes], self.transitions)
+            return first + length, _lanes(modules, whitening, thetas[lanes], keys[lanes], self.transitions)
 
         chunk = chunk_length(chains * draws, longest=LANES_AT_ONCE)
         records = loop.run("memory", step, jnp.zeros((), int), total=chains * draws, chunk=chunk).records
@@ -126,19 +126,31 @@ def modular(problem: Problem, sampler: AbstractSampler, *, cut: bool | None) -> 
     return Cut(sampler) if wanted and not isinstance(sampler, Cut) else sampler
 
 
-def conditional_density(modules: Modules) -> Callable[[Array, Array], Array]:
-    """Log p(eta | theta, dynamics data) up to a constant, of unconstrained (eta, theta); pure.
+def conditioned(modules: Modules, theta: Array) -> Problem:
+    """The dynamics module at one potential: its density is p(eta | theta, dynamics data); pure.
+
+    Where forces enter as lagged sums those are mixed once, so that densities of many memories are cheap.
 
     Args:
         modules: of a problem.
+        theta: (parameter,) unconstrained, of the structure module.
     """
-
-    def density(eta: Array, theta: Array) -> Array:
-        given = modules.structure.constrain(theta)
-        values = modules.dynamics.constrain(eta)
-        return modules.dynamics.log_prior(eta) + modules.dynamics.log_likelihood({**given, **values})
-
-    return density
+    dynamics = modules.dynamics
+    joint = dynamics.with_values(modules.structure.constrain(theta))
+    fixed = eqx.tree_at(lambda problem: problem.joint, dynamics, joint)
+    seen = [(index, joint.likelihoods[index], dynamics.observations[index]) for index in dynamics.terms]
+    if not all(isinstance(observations, PathSums) for _, _, observations in seen):
+        return fixed
+    potential, new = joint.potential, list(dynamics.observations)
+    for index, likelihood, observations in seen:
+        assert isinstance(likelihood, Path)
+        potential, groups = given_potential(
+            joint.potential, observations.groups, observed=likelihood.observed
+        )
+        new[index] = PathSums(groups)
+    return eqx.tree_at(
+        lambda problem: (problem.joint.potential, problem.observations), fixed, (potential, tuple(new))
+    )
 
 
 def joined(modules: Modules, thetas: NumpyArray, etas: NumpyArray) -> NumpyArray:
@@ -148,18 +160,6 @@ def joined(modules: Modules, thetas: NumpyArray, etas: NumpyArray) -> NumpyArray
     whole_vector[..., modules.structure_places] = thetas
     whole_vector[..., modules.dynamics_places] = etas
     return whole_vector
-
-
-class _Conditional:
-    """The memory's posterior given one potential; a target for whitening."""
-
-    def __init__(self, dynamics: Problem, density: Callable[[Array, Array], Array], theta: Array) -> None:
-        self.dimension = dynamics.dimension
-        self.initial = dynamics.initial
-        self._density, self._theta = density, theta
-
-    def log_density(self, u: Array) -> Array:
-        return self._density(u, self._theta)
 
 
 def _thinned(draws: Draws, wanted: int) -> Draws:
@@ -174,7 +174,7 @@ def _thinned(draws: Draws, wanted: int) -> Draws:
 
 @eqx.filter_jit
 def _lanes(
-    density: Callable[[Array, Array], Array],
+    modules: Modules,
     whitening: Whitening,
     thetas: Array,
     keys: PRNGKeyArray,
@@ -186,9 +186,10 @@ def _lanes(
 
     def lane(pair: tuple[Array, PRNGKeyArray]) -> dict[str, Array]:
         theta, key = pair
+        target = conditioned(modules, theta)
 
         def of_z(z: Array) -> Array:
-            return density(whitening.unwhiten(z), theta)
+            return target.log_density(whitening.unwhiten(z))
 
         start_key, chain_key = jax.random.split(key)
         state = nuts.init(jax.random.normal(start_key, (dimension,)), of_z)

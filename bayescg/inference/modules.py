@@ -11,8 +11,9 @@ References:
     P. E. Jacob et al., arXiv:1708.08719.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import equinox as eqx
 import numpy as np
 
 from bayescg._checks import BayescgError
@@ -21,7 +22,7 @@ from bayescg.inference.problem import Problem
 from bayescg.likelihoods import Path
 
 
-class Modules(NamedTuple):
+class Modules(eqx.Module):
     """A problem taken apart.
 
     Attributes:

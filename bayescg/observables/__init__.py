@@ -1,5 +1,9 @@
-"""Observables: numbers and curves of a configuration; one object serves data, simulation and figure."""
+"""Observables: what is measured alike on data and in simulations, of moments and over time."""
 
+from bayescg.observables.density import Density, free_energy
+from bayescg.observables.displacement import MSD, Diffusion
+from bayescg.observables.first_passage import FirstPassage
 from bayescg.observables.radial import RDF
+from bayescg.observables.velocity_correlation import VACF
 
-__all__ = ["RDF"]
+__all__ = ["MSD", "RDF", "VACF", "Density", "Diffusion", "FirstPassage", "free_energy"]

@@ -17,10 +17,10 @@ from bayescg._typing import Array, NumpyArray
 from bayescg.data import topology
 from bayescg.dynamics import simulate_ensemble
 from bayescg.inference import Problem, check_same_problem
-from bayescg.interfaces import AbstractObservable
+from bayescg.interfaces import AbstractObservable, AbstractTimeObservable
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
-from bayescg.observables import RDF
+from bayescg.observables import RDF, Density
 from bayescg.predict.summary import diagnostics, predictive, summary
 
 ENGINES = ("jax-md",)
@@ -28,6 +28,15 @@ ENGINES = ("jax-md",)
 
 EQUILIBRATION = 0.2
 """Steps before measuring, as a part of the steps that are measured, where none are given."""
+
+
+FRICTION = 1.0
+"""1/ps; of the thermostat of models without a memory, where none is given."""
+
+MEASURE_EVERY = 20
+"""Steps between measurements, where none are given and the data do not set an interval."""
+
+Observables = Sequence[AbstractObservable | AbstractTimeObservable]
 
 
 class Selection(NamedTuple):
@@ -52,12 +61,12 @@ def simulate(
     draws: int = 32,
     steps: int = 20_000,
     timestep: float = 0.005,
-    observables: Sequence[AbstractObservable] = (RDF(),),
+    observables: Observables | None = None,
     engine: str = "jax-md",
     temperature: float | None = None,
-    friction: float = 1.0,
+    friction: float | None = None,
     equilibration: int | None = None,
-    measure_every: int = 20,
+    measure_every: int | None = None,
     replicas: int = 1,
     checkpoint: str | Path | None = None,
     progress: bool = True,
@@ -65,7 +74,8 @@ def simulate(
 ) -> xr.DataTree:
     """Simulate draws of a posterior and say how far they agree.
 
-    Every draw runs NVT Langevin dynamics from a frame of the data of its own.
+    Every draw starts from a frame of the data of its own and runs at constant temperature: the generalized
+    Langevin equation where the model has a memory, else Langevin dynamics.
 
     Args:
         problem: that the posterior belongs to.
@@ -75,12 +85,14 @@ def simulate(
         draws: number of draws, evenly thinned over chains.
         steps: per draw, after equilibration.
         timestep: ps.
-        observables: measured on the fly, names all different.
+        observables: measured on the fly, names all different; None for `RDF()`, or for the `Density` of a
+            collective variable over its sampled range.
         engine: program that runs the dynamics.
         temperature: K; None for that of the data.
-        friction: of the thermostat, 1/ps.
+        friction: of the thermostat, 1/ps; None for 1, or for the memory where the model has one.
         equilibration: steps before measuring; None for a fifth of `steps`.
-        measure_every: steps between measurements.
+        measure_every: steps between measurements. None for the interval of the data where an observable over
+            time is measured and the interval is a whole number of steps, else 20.
         replicas: independent simulations of every draw.
         checkpoint: folder for the state of a long run; the same call resumes it, bit for bit.
         progress: whether to show a bar.
@@ -116,14 +128,15 @@ def simulate(
     key = _key_after(posterior) if key is None else key
     chosen = select_draws(posterior, draws=draws, group=group)
     models = _models(problem, chosen)
+    observables = _observables(problem.beads) if observables is None else tuple(observables)
     frames, start, box = _start(problem.beads, len(models) * replicas)
     settings = {
         "steps": steps,
         "timestep": timestep,
         "temperature": temperature,
-        "friction": friction,
+        "friction": FRICTION if friction is None and models[0].memory is None else friction,
         "equilibration": round(EQUILIBRATION * steps) if equilibration is None else equilibration,
-        "measure_every": measure_every,
+        "measure_every": _stride(measure_every, observables, problem.beads, timestep),
     }
     identity = [problem.fingerprint, settings, replicas, list(observables), jax.random.key_data(key).tolist()]
     started = time.perf_counter()
@@ -139,24 +152,20 @@ def simulate(
     )
     seconds = time.perf_counter() - started
     run = run.assign_coords(draw=np.repeat(np.arange(len(models)), replicas), frame=("draw", frames))
-    origin = {"posterior_chain": ("draw", chosen.chain), "posterior_draw": ("draw", chosen.draw)}
-    per_draw = predictive(run, [observable.name for observable in observables]).assign_coords(origin)
-    checks = diagnostics(run, temperature=temperature)
-    tree = {"posterior_predictive": per_draw, "diagnostics": checks}
-    for observable in observables:
-        tree[f"summary/{observable.name}"] = summary(per_draw, observable.name)
-    result = xr.DataTree.from_dict(tree)
+    result = _tree(run, [observable.name for observable in observables], chosen, temperature)
     taken = run.sizes["draw"] * (run.sizes["record"] * run.attrs["record_steps"] + run.attrs["equilibration"])
     result.attrs = settings | {
         "equilibration": run.attrs["equilibration"],
         "engine": engine,
+        "friction": run.attrs["friction"],
+        "dynamics": run.attrs["dynamics"],
         "group": _group(posterior, group),
         "replicas": replicas,
         "key": json.dumps(jax.random.key_data(key).tolist()),
         "fingerprint": problem.fingerprint,
         "seconds": seconds,
         "bead_steps_per_second": taken * run.sizes["bead"] / seconds,
-        "warnings": json.dumps(_named_warnings(checks, temperature)),
+        "warnings": json.dumps(_named_warnings(result["diagnostics"].to_dataset(), temperature)),
     }
     return result
 
@@ -197,6 +206,14 @@ def select_draws(posterior: xr.DataTree, *, draws: int, group: str | None = None
     return Selection(chain, draw, values)
 
 
+def _tree(run: xr.Dataset, names: list[str], chosen: Selection, temperature: float) -> xr.DataTree:
+    """The groups of the result."""
+    origin = {"posterior_chain": ("draw", chosen.chain), "posterior_draw": ("draw", chosen.draw)}
+    per_draw = predictive(run, names).assign_coords(origin)
+    tree = {"posterior_predictive": per_draw, "diagnostics": diagnostics(run, temperature=temperature)}
+    return xr.DataTree.from_dict(tree | {f"summary/{name}": summary(per_draw, name) for name in names})
+
+
 def _key_after(posterior: xr.DataTree) -> Array:
     """A key of its own for the simulation of a posterior."""
     if "key" not in posterior.attrs:
@@ -225,6 +242,32 @@ def _group(posterior: xr.DataTree, group: str | None) -> str:
             "Leave it out for the default."
         )
     return group
+
+
+def _observables(beads: xr.Dataset) -> Observables:
+    """What can be measured on any data of the kind."""
+    if "box" in beads:
+        return (RDF(),)
+    x = beads["position"]
+    lowest, highest = float(x.min()), float(x.max())
+    unit = x.attrs.get("units", "nm")
+    if "period" in beads and float(beads["period"].max()) > 0:
+        period = float(beads["period"].max())
+        return (Density(lowest, lowest + period, period=period, unit=unit),)
+    margin = 0.1 * (highest - lowest)
+    return (Density(lowest - margin, highest + margin, unit=unit),)
+
+
+def _stride(wanted: int | None, observables: Observables, beads: xr.Dataset, timestep: float) -> int:
+    """Steps between measurements: as in the data, where curves over time are to be compared with them."""
+    if wanted is not None:
+        return wanted
+    if not any(isinstance(o, AbstractTimeObservable) for o in observables) or "time" not in beads:
+        return MEASURE_EVERY
+    steps = np.diff(beads["time"].to_numpy().astype(float))
+    forward = steps[steps > 0]
+    ratio = float(np.median(forward)) / timestep if forward.size else 0.0
+    return round(ratio) if ratio > 0.5 and abs(ratio - round(ratio)) < 1e-3 * ratio else MEASURE_EVERY
 
 
 def _models(problem: Problem, chosen: Selection) -> list[Model]:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayescg._typing import NumpyArray
+from bayescg.predict.ratio import ratio_of_sums
 from bayescg.predict.variance import QUANTILES, block_standard_error, decompose
 
 
@@ -12,7 +14,7 @@ def predictive(run: xr.Dataset, names: list[str]) -> xr.Dataset:
     """Mean of every observable for every draw, with its Monte Carlo standard error.
 
     Replicas of a draw are averaged, their errors combined; those that exploded are left out, and a draw
-    is NaN where all did.
+    is NaN where all did. Observables over time weight every block by its samples.
 
     Args:
         run: block means (draw, record, ...) from `bayescg.dynamics.simulate_ensemble`; the coordinate
@@ -20,7 +22,7 @@ def predictive(run: xr.Dataset, names: list[str]) -> xr.Dataset:
         names: of the observables.
 
     Returns:
-        `<name>` and `<name>_error`, (draw, ...).
+        `<name>` and `<name>_error`, (draw, ...); of observables over time also `<name>_weight`.
 
     Example:
         >>> blocks = xr.Dataset({"a": (("draw", "record"), [[1.0, 3.0], [2.0, 2.0]])}, {"draw": [0, 1]})
@@ -33,15 +35,20 @@ def predictive(run: xr.Dataset, names: list[str]) -> xr.Dataset:
     for name in names:
         blocks = run[name]
         labels = blocks.dims[2:]
-        values = blocks.to_numpy()
-        means, errors = values.mean(axis=1), block_standard_error(np.moveaxis(values, 1, 0))
-        sound = np.isfinite(means.reshape(means.shape[0], -1)).all(axis=1)
+        means, errors = _of_run(run, name)
+        sound = np.asarray(np.isfinite(means.reshape(means.shape[0], -1)).all(axis=1))
         groups = [(which == draw) & (sound | ~sound[which == draw].any()) for draw in draws]
         mean = np.stack([means[group].mean(axis=0) for group in groups])
         error = np.stack([_of_mean(errors[group]) for group in groups])
         variables[name] = (("draw", *labels), mean, blocks.attrs)
         variables[f"{name}_error"] = (("draw", *labels), error, blocks.attrs)
         coordinates |= {label: run[label] for label in labels if label in run.coords}
+        if f"{name}_weight" in run:
+            weight = run[f"{name}_weight"].sum("record", skipna=False).to_numpy()
+            variables[f"{name}_weight"] = (
+                ("draw", *labels),
+                np.stack([weight[group].sum(axis=0) for group in groups]),
+            )
     return xr.Dataset(variables, coords=coordinates)
 
 
@@ -116,6 +123,16 @@ def diagnostics(run: xr.Dataset, *, temperature: float) -> xr.Dataset:
     variables["kinetic_temperature_error"] = ("run", block_standard_error(kinetic.T), units)
     labels = {name: ("run", run[name].to_numpy()) for name in ("draw", "frame")}
     return xr.Dataset(variables, coords=labels, attrs={"temperature": temperature})
+
+
+def _of_run(run: xr.Dataset, name: str) -> tuple[NumpyArray, NumpyArray]:
+    """Mean and standard error of every simulation."""
+    if f"{name}_weight" not in run:
+        values = run[name].to_numpy()
+        return values.mean(axis=1), block_standard_error(np.moveaxis(values, 1, 0))
+    sums, weights = (np.moveaxis(run[f"{name}_{part}"].to_numpy(), 1, 0) for part in ("sum", "weight"))
+    found = ratio_of_sums(sums, weights)
+    return found.value, found.error
 
 
 def _of_mean(errors: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from bayescg.priors.defaults import default
 from bayescg.priors.memory import OrderedTimes, ResolvedRates, TotalFriction
+from bayescg.priors.nonbonded import DecayingScale, DensitySmoothness
 from bayescg.priors.site import CenterRange, SiteSmoothness, StiffnessScale, WellScale
 from bayescg.priors.smoothness import SplineSmoothness
 from bayescg.priors.tree import AbstractPathPrior, Prior
@@ -9,6 +10,8 @@ from bayescg.priors.tree import AbstractPathPrior, Prior
 __all__ = [
     "AbstractPathPrior",
     "CenterRange",
+    "DecayingScale",
+    "DensitySmoothness",
     "OrderedTimes",
     "Prior",
     "ResolvedRates",

@@ -23,8 +23,9 @@ def default(model: Model) -> Prior:
     """Weak priors for every parameter of the model's potential and memory.
 
     Splines get `SplineSmoothness`; Lennard-Jones parameters are log-normal around the values the model
-    was built with (a factor e either way for epsilon, 20% for sigma). Potentials of one variable: `bayescg.priors.site`; memories: `bayescg.priors.memory`.
-    A likelihood adds its own, for the noise, unless the prior names them.
+    was built with (a factor e either way for epsilon, 20% for sigma). Potentials of one variable:
+    `bayescg.priors.site`; memories: `bayescg.priors.memory`. A likelihood adds its own, for the noise,
+    unless the prior names them.
 
     Args:
         model: prepared or not.

@@ -96,19 +96,19 @@ def lattice():
 def run(make_topology):
     """simulate_ensemble with everything small."""
 
-    def go(potentials, start, *, box=None, mass=18.0, steps=200, loop=QUIET, **settings):
+    def go(potentials, start, *, box=None, mass=18.0, steps=200, loop=QUIET, memory=None, **settings):
         defaults = {
             "temperature": 300.0,
             "timestep": 0.005,
             "equilibration": 0,
-            "friction": 2.0,
+            "friction": 2.0 if memory is None else None,
             "observables": (),
             "measure_every": 10,
             "key": jax.random.key(0),
             "records": 4,
         }
         return simulate_ensemble(
-            [Model(potential) for potential in potentials],
+            [Model(potential, memory) for potential in potentials],
             start,
             box=box,
             topology=make_topology(np.shape(start)[1], mass=mass),

@@ -14,7 +14,7 @@ from bayescg.dynamics import langevin as langevin_module
 from bayescg.dynamics.engine import Engine, stack
 from bayescg.dynamics.neighbors import find_neighbors
 from bayescg.dynamics.pair_forces import force_field
-from bayescg.dynamics.walker import System, Thermostat
+from bayescg.dynamics.walker import Motion, System, Thermostat
 from bayescg.numerics.host_loop import HostLoop, Interrupted
 
 SAME = {"precision": jnp.float64, "friction": 1.0}
@@ -116,12 +116,12 @@ def test_resumed_simulation_is_bit_identical(run, soft_sphere, lattice, tmp_path
 def test_draws_on_threads_equal_draws_in_one_program(soft_sphere, lattice, make_topology):
     """The accelerator's way of running draws, held against the CPU's."""
     positions = jnp.asarray(np.tile(lattice(3, 1.5), (3, 1, 1)))
-    fields = stack([force_field(soft_sphere(k, 0.6), 1) for k in (10.0, 30.0, 5e8)])
+    motions = stack([Motion(force_field(soft_sphere(k, 0.6), 1)) for k in (10.0, 30.0, 5e8)])
     system = System(make_topology(27), jnp.full(3, 1.5))
     thermostat = Thermostat(300.0, 0.005, 1.0, 0.1, 10, 2)
     outcomes = []
     for batched in (False, True):
-        engine = Engine(fields, system, thermostat, [], draws=3, warmup=0)
+        engine = Engine(motions, system, thermostat, [], draws=3, warmup=0)
         engine.batched = batched
         ensemble = engine.begin(positions, jax.random.key(0), None)
         outcomes.append(engine.step(ensemble, 2))

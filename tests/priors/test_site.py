@@ -40,7 +40,7 @@ def test_scales_follow_the_data():
 
 @pytest.mark.parametrize("period", [None, 4.0])
 def test_smoothness_prior_is_the_stated_density(period):
-    """log p(theta | s) against s^-2 theta' P theta + (u(start) - u(stop))²/tau² of all functions, the last zero."""
+    """log p(theta | s) against theta' P theta/s² + (u(start) - u(stop))²/tau², the last coefficient zero."""
     potential = Spline1D(knots=9, period=period)
     s, rng = 7.0, np.random.default_rng(0)
     full = periodic(9) if period else clamped(8)
@@ -74,8 +74,9 @@ def test_prior_on_another_potential_is_refused():
     from bayescg.priors import Prior
 
     prior = Prior({"potential.coefficients": SiteSmoothness()})
-    with pytest.raises(BayescgError, match="must stand on a parameter of a Spline1D"), numpyro.handlers.seed(
-        rng_seed=0
+    with (
+        pytest.raises(BayescgError, match="must stand on a parameter of a Spline1D"),
+        numpyro.handlers.seed(rng_seed=0),
     ):
         prior.sample(model)
 

@@ -1,0 +1,106 @@
+"""The density of a memory around one simulation: how its velocity correlation function would change.
+
+    c_data ~ N(c(eta), S_data + S_sim + s² R),        R_ab = exp(-(t_a - t_b)²/2 l²),
+
+with c(eta) the linear response of bayescg.memory.response to rho [K(t; eta) - K(t; eta_0)], eta_0 being the
+parameters of the simulation.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from bayescg._typing import Array, Float, PRNGKeyArray
+from bayescg.inference import Problem
+from bayescg.memory.response import changed_correlation
+
+DISCREPANCY, DISCREPANCY_SPREAD = 0.01, 1.0
+"""Median and standard deviation of log s, relative to c(0) = 1."""
+
+JITTER = 1e-6
+"""Added to R: the smooth part alone is singular to rounding."""
+
+
+class Curve(NamedTuple):
+    """A normalized velocity correlation function.
+
+    Attributes:
+        times: lags, ps.
+        values: c(t), c(0) = 1.
+        covariance: of the values.
+        diffusion: integral over the lags of C(t)/d, nm²/ps.
+    """
+
+    times: Float[Array, " lag"]
+    values: Float[Array, " lag"]
+    covariance: Float[Array, "lag lag"]
+    diffusion: float
+
+
+class Matched(eqx.Module):
+    """The posterior of a memory around one simulation; a target for any sampler.
+
+    Attributes:
+        memory: problem with the memory's prior and no term.
+        data: correlation function to match.
+        simulated: at the parameters below.
+        kernel: of the simulation, without its delta part, amu/ps².
+        friction: of the simulation, the delta part, amu/ps.
+        response: rho.
+        mass: mean of the beads, amu.
+        width: l, ps.
+    """
+
+    memory: Problem
+    data: Curve
+    simulated: Curve
+    kernel: Float[Array, " lag"]
+    friction: Float[Array, ""]
+    response: Float[Array, ""]
+    mass: Float[Array, ""]
+    width: Float[Array, ""]
+
+    @property
+    def dimension(self) -> int:
+        """The memory's parameters and log s."""
+        return self.memory.dimension + 1
+
+    def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
+        """A draw from the prior."""
+        first, second = jax.random.split(key)
+        log_size = jnp.log(DISCREPANCY) + DISCREPANCY_SPREAD * jax.random.normal(second, (1,))
+        return jnp.concatenate([self.memory.initial(first), log_size])
+
+    def predicted(self, u: Float[Array, " parameter"]) -> Float[Array, " lag"]:
+        """c(t) at unconstrained parameters of the memory."""
+        kernel, friction = kernel_of(self.memory, u, self.data.times)
+        return changed_correlation(
+            self.simulated.values,
+            kernel_change=self.response * (kernel - self.kernel),
+            friction_change=self.response * (friction - self.friction),
+            interval=self.data.times[1],
+            mass=self.mass,
+        )
+
+    def log_density(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
+        """Log posterior density of the memory's parameters and log s; pure."""
+        eta, log_size = u[:-1], u[-1]
+        difference = (self.data.values - self.predicted(eta))[1:]  # c(0) = 1 for both
+        factor = jnp.linalg.cholesky(self._covariance(jnp.exp(log_size)))
+        whitened = jax.scipy.linalg.solve_triangular(factor, difference, lower=True)
+        fit = -0.5 * whitened @ whitened - jnp.sum(jnp.log(jnp.diag(factor)))
+        size = -0.5 * ((log_size - jnp.log(DISCREPANCY)) / DISCREPANCY_SPREAD) ** 2
+        return self.memory.log_prior(eta) + fit + size
+
+    def _covariance(self, size: Array) -> Array:
+        times = self.data.times[1:]
+        smooth = jnp.exp(-0.5 * ((times[:, None] - times) / self.width) ** 2) + JITTER * jnp.eye(times.size)
+        return self.data.covariance[1:, 1:] + self.simulated.covariance[1:, 1:] + size**2 * smooth
+
+
+def kernel_of(memory: Problem, eta: Array, times: Array) -> tuple[Array, Array]:
+    """Kernel at these times, amu/ps², and instantaneous friction, amu/ps, of unconstrained parameters."""
+    joint = memory.with_values(memory.constrain(eta))
+    return joint.memory.kernel(times), joint.memory.drift().friction
