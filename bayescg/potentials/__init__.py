@@ -1,7 +1,37 @@
 """Potentials: what a potential of mean force is made of."""
 
 from bayescg.interfaces import LinearSum, Sum
+from bayescg.potentials.ace import ACE
+from bayescg.potentials.double_well import DoubleWell
+from bayescg.potentials.gaussian_wells import FreeGaussianWells, GaussianWells
+from bayescg.potentials.harmonic import Harmonic
+from bayescg.potentials.local_density import LocalDensity
+from bayescg.potentials.morse import Morse
 from bayescg.potentials.pair import LennardJones
 from bayescg.potentials.spline import PairSpline
+from bayescg.potentials.spline1d import Spline1D
+from bayescg.potentials.stillinger_weber import StillingerWeber
+from bayescg.potentials.table import Table
+from bayescg.potentials.threebody import ThreeBodySpline
+from bayescg.potentials.wca import WCA
+from bayescg.potentials.yukawa import Yukawa
 
-__all__ = ["LennardJones", "LinearSum", "PairSpline", "Sum"]
+__all__ = [
+    "ACE",
+    "WCA",
+    "DoubleWell",
+    "FreeGaussianWells",
+    "GaussianWells",
+    "Harmonic",
+    "LennardJones",
+    "LinearSum",
+    "LocalDensity",
+    "Morse",
+    "PairSpline",
+    "Spline1D",
+    "StillingerWeber",
+    "Sum",
+    "Table",
+    "ThreeBodySpline",
+    "Yukawa",
+]

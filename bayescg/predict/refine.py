@@ -45,8 +45,8 @@ from bayescg.observables import VACF
 from bayescg.predict.matching import DISCREPANCY, Curve, Matched, kernel_of
 from bayescg.predict.simulate import select_draws
 
-BLOCKS = 10
-"""Stretches of the data whose correlation functions give the covariance of their mean."""
+GROUPS = 20
+"""Groups of beads whose correlation functions give the covariance of their mean."""
 
 RESPONSE_RANGE = (0.3, 3.0)
 """Of rho: what the answer of a simulation may differ from the response of a free bead."""
@@ -155,23 +155,23 @@ def _whole_steps(interval: float, timestep: float) -> int:
 
 
 def _of_data(observable: VACF, beads: xr.Dataset) -> Curve:
-    """The data's correlation function and the covariance of its mean from contiguous blocks."""
+    """The data's correlation function, and the covariance of its mean from groups of beads."""
     shared = topology(beads)
     ready = observable.prepare(shared, float(np.median(np.diff(beads["time"].to_numpy()))))
     lags = ready.coordinates(shared)["lag_time"].to_numpy()
     velocities = beads["velocity"].to_numpy().astype(float)
-    length = len(velocities) // BLOCKS
+    frames, count, _ = velocities.shape
     require(
-        length > len(lags),
-        f"reference must hold at least {BLOCKS * (len(lags) + 1)} frames for lags up to {observable.maximum} "
-        f"ps, got {len(velocities)}. Give a longer trajectory, or a smaller maximum.",
+        count >= GROUPS and frames > len(lags),
+        f"reference must hold at least {GROUPS} beads and more than {len(lags)} frames for lags up to "
+        f"{observable.maximum} ps, got {count} beads and {frames} frames. Give a longer trajectory, or a "
+        "smaller maximum.",
     )
-    blocks = [velocities[b * length : (b + 1) * length] for b in range(BLOCKS)]
-    curves = np.array([[_product(v, lag) for lag in range(len(lags))] for v in blocks])
-    whole_curve = np.array([_product(velocities, lag) for lag in range(len(lags))])
-    normalized = curves / curves[:, :1]
-    covariance = np.cov(normalized.T) / BLOCKS
-    return _curve(lags, whole_curve, covariance)
+    curves = np.array(
+        [[_product(velocities[:, group::GROUPS], lag) for lag in range(len(lags))] for group in range(GROUPS)]
+    )
+    covariance = np.cov((curves / curves[:, :1]).T) / GROUPS
+    return _curve(lags, curves.mean(axis=0), covariance)
 
 
 def _product(velocities: NumpyArray, lag: int) -> float:

@@ -25,9 +25,11 @@ from bayescg.interfaces import (
 from bayescg.likelihoods.force_matching import coefficients
 from bayescg.model import parameters, with_values
 from bayescg.numerics.pairs import neighbor_matrix, pairs_within
-from bayescg.potentials import LennardJones, PairSpline
+from bayescg.potentials import DoubleWell, Harmonic, LennardJones, PairSpline, Spline1D
 
 BEADS, EDGE, CUTOFF, START = 16, 2.0, 0.9, 0.25
+RANGE = (-0.2,) * 3, (EDGE,) * 3
+"""Holds every configuration below."""
 # energies are sums of some hundred terms of up to 100 kJ/mol: rounding is 1e-13 of their size
 TOLERANCE = 1e-10
 
@@ -35,7 +37,7 @@ TOLERANCE = 1e-10
 def ready(potential, type_names, seed):
     """Allocated, with random parameters."""
     count = len(bcg.interfaces.type_pairs(len(type_names)))
-    potential = potential.prepare(Support(type_names, (START,) * count))
+    potential = potential.prepare(Support(type_names, (START,) * count, *RANGE, thermal_energy=2.5))
     rng = np.random.default_rng(seed)
     scale = {
         "coefficients": lambda s: 3 * rng.normal(size=s),
@@ -64,6 +66,20 @@ CASES = {
     name: (ready(potential, types, seed), types)
     for seed, (name, (potential, types)) in enumerate(POTENTIALS.items())
 }
+SITES = {
+    name: (ready(potential, TWO, seed), TWO)
+    for seed, (name, potential) in enumerate(
+        {
+            "harmonic": Harmonic(),
+            "double-well": DoubleWell(center=None),
+            "spline1d": Spline1D(knots=9),
+            "spline1d-periodic": Spline1D(knots=9, period=1.3),
+            "harmonic+spline1d": Harmonic() + Spline1D(knots=9),
+            "double-well+spline1d": DoubleWell() + Spline1D(knots=7),
+        }.items()
+    )
+}
+"""Potentials of single sites: they have a place and directions of their own."""
 
 
 def configuration(type_names, *, periodic, seed=0, positions=None):
@@ -230,6 +246,46 @@ def test_contract(name, check):
     check(*CASES[name])
 
 
+SITE_CONTRACT = (
+    permutation_of_like_beads_changes_nothing,
+    forces_are_minus_the_gradient,
+    neighbours_beyond_the_cutoff_are_ignored,
+)
+
+
+@pytest.mark.parametrize("check", SITE_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", SITES)
+def test_contract_of_single_sites(name, check):
+    check(*SITES[name])
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_single_sites_have_a_place_and_no_cutoff(name):
+    """Negative control of the contract: what holds for pairs is seen to be broken here."""
+    potential, types = SITES[name]
+    assert potential.cutoff == 0.0
+    with pytest.raises(AssertionError):
+        translation_changes_nothing(potential, types)
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_energy_of_sites_is_the_sum_over_beads_and_components(name):
+    potential, types = SITES[name]
+    frame = configuration(types, periodic=False)
+    terms = getattr(potential, "terms", (potential,))
+    expected = sum(float(term.site_energy(x)) for term in terms for x in frame.positions.ravel())
+    assert float(energy_of(potential, frame)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_labels_fit_the_parameters_of_sites(name):
+    potential, _ = SITES[name]
+    labels, known = potential.coordinates(), parameters(potential)
+    assert labels.keys() == known.keys()
+    for path, value in known.items():
+        assert tuple(len(axis) for axis in labels[path].values()) == value.shape
+
+
 class Broken(AbstractPotential):
     """A Lennard-Jones fluid with something added that no potential may have."""
 
@@ -291,12 +347,15 @@ def test_contract_catches_a_broken_potential(check):
 
 
 LINEAR = [name for name, (potential, _) in CASES.items() if isinstance(potential, AbstractLinearPotential)]
+LINEAR_SITES = [
+    name for name, (potential, _) in SITES.items() if isinstance(potential, AbstractLinearPotential)
+]
 
 
 @pytest.mark.parametrize("periodic", [True, False], ids=["periodic", "open"])
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", LINEAR + LINEAR_SITES)
 def test_forces_of_a_linear_potential_are_its_basis_times_its_coefficients(name, periodic):
-    potential, types = CASES[name]
+    potential, types = (CASES | SITES)[name]
     frame = configuration(types, periodic=periodic)
     rows, theta = eqx.filter_jit(type(potential).basis_forces)(potential, frame), coefficients(potential)
     assert rows.shape == (BEADS, 3, theta.size)
@@ -309,6 +368,7 @@ def test_forces_of_a_linear_potential_are_its_basis_times_its_coefficients(name,
 
 def test_the_kinds_of_sums():
     assert LINEAR == ["spline", "spline-two-types", "spline+spline", "spline+spline-two-types"]
+    assert LINEAR_SITES == ["double-well", "spline1d", "spline1d-periodic", "double-well+spline1d"]
     assert isinstance(SPLINE + SHORT, LinearSum)
     assert isinstance(SPLINE + ARGON, Sum)
     three = SPLINE + ARGON + SHORT
