@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bayescg.identifiability import identify
     from bayescg.inference import NUTS, SMC, Conjugate, Cut, Problem, sample
     from bayescg.model import Model
-    from bayescg.predict import simulate
+    from bayescg.predict import refine, simulate
     from bayescg.reporting import report
 
 __version__ = "0.1.0"
@@ -68,6 +68,7 @@ _NAMES = {
     "identify": "bayescg.identifiability",
     "mapping": "bayescg.data",
     "read_trajectory": "bayescg.data",
+    "refine": "bayescg.predict",
     "report": "bayescg.reporting",
     "sample": "bayescg.inference",
     "simulate": "bayescg.predict",
@@ -97,6 +98,7 @@ __all__ = [
     "predict",
     "priors",
     "read_trajectory",
+    "refine",
     "report",
     "sample",
     "simulate",

@@ -37,6 +37,9 @@ SMALL = {
 SMALL_FRAMES = 32
 """Frames of `demo --small`: the fewest that give sandwich intervals and held-out scores some meaning."""
 
+DYNAMICS_FRAMES = 200
+"""Frames of the fast trajectory in the demo: 2 ps, with 306,000 velocity components."""
+
 BAD_INPUT, INTERRUPTED = 2, 130
 """Exit codes."""
 
@@ -102,11 +105,16 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(parsed: argparse.Namespace) -> str:
     changes = {name: value for name in ("output", "seed") if (value := getattr(parsed, name)) is not None}
     settings = dataclasses.replace(DEMO, **(SMALL if parsed.small else {}), **changes)
-    _say("bayescg demo: SPC/E water at 300 K, force matching, NUTS, simulations with posterior draws")
+    _say("bayescg demo: SPC/E water at 300 K, force matching, NUTS, memory, simulations with posterior draws")
     from bayescg import data
     from bayescg.cli.pipeline import run
 
-    return run(settings, lambda: data.water(SMALL_FRAMES if parsed.small else None), say=_say)
+    return run(
+        settings,
+        lambda: data.water(SMALL_FRAMES if parsed.small else None),
+        lambda: data.water_dynamics(SMALL_FRAMES if parsed.small else DYNAMICS_FRAMES),
+        say=_say,
+    )
 
 
 def _fit(parsed: argparse.Namespace) -> str:
@@ -115,9 +123,9 @@ def _fit(parsed: argparse.Namespace) -> str:
         flags["trajectory"] = tuple(flags["trajectory"])
     settings = read_settings(flags, parsed.config)
     from bayescg.cli.pipeline import run
-    from bayescg.cli.sources import own_beads
+    from bayescg.cli.sources import own_beads, own_dynamics
 
-    return run(settings, lambda: own_beads(settings), say=_say)
+    return run(settings, lambda: own_beads(settings), lambda: own_dynamics(settings), say=_say)
 
 
 def _guarded(command: Callable[[], str]) -> int:

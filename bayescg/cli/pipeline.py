@@ -10,16 +10,17 @@ import jax
 import xarray as xr
 
 from bayescg import data, likelihoods, priors, viz
+from bayescg.cli.motion import compute_motion
 from bayescg.cli.output import output_folder
 from bayescg.cli.settings import Settings, as_toml
 from bayescg.identifiability import Identified, identify
 from bayescg.inference import NUTS, Conjugate, Problem, sample
 from bayescg.inference.sampler import AbstractSampler
 from bayescg.model import Model
-from bayescg.observables import RDF
+from bayescg.observables import RDF, VACF
 from bayescg.potentials import PairSpline
 from bayescg.predict import evaluate, simulate
-from bayescg.reporting import report, summary
+from bayescg.reporting import Motion, report, summary
 from bayescg.reporting.page import png
 
 Say = Callable[[str], None]
@@ -33,20 +34,30 @@ class Outcome(NamedTuple):
         identified: from `identify`.
         simulated: from `simulate`; None where simulations were left out.
         reference: g(r) of the data; None likewise.
+        motion: memory and its simulations; None where there are no velocities to learn it from.
     """
 
     posterior: xr.DataTree
     identified: Identified
     simulated: xr.DataTree | None
     reference: xr.Dataset | None
+    motion: Motion | None
 
 
-def run(settings: Settings, read: Callable[[], xr.Dataset], *, say: Say, progress: bool = True) -> str:
+def run(
+    settings: Settings,
+    read: Callable[[], xr.Dataset],
+    read_dynamics: Callable[[], xr.Dataset | None] = lambda: None,
+    *,
+    say: Say,
+    progress: bool = True,
+) -> str:
     """Fit, identify, simulate, report; the output folder appears at the end.
 
     Args:
         settings: of the run.
         read: gives the beads.
+        read_dynamics: gives beads with velocities at short intervals, or None.
         say: told what is being done, line by line.
         progress: whether to show bars.
 
@@ -62,7 +73,8 @@ def run(settings: Settings, read: Callable[[], xr.Dataset], *, say: Say, progres
     with output_folder(settings.output) as folder:
         beads = read()
         say(f"data: {beads.sizes['frame']} frames of {beads.sizes['bead']} beads at {_kelvin(beads)}")
-        found = compute(settings, beads, checkpoint=checkpoint, say=say, progress=progress)
+        dynamics = read_dynamics()
+        found = compute(settings, beads, dynamics, checkpoint=checkpoint, say=say, progress=progress)
         say(f"report: figures and page into {settings.output}")
         text = write(folder, settings, found)
     if settings.checkpoint is None:
@@ -72,18 +84,25 @@ def run(settings: Settings, read: Callable[[], xr.Dataset], *, say: Say, progres
 
 
 def compute(
-    settings: Settings, beads: xr.Dataset, *, checkpoint: Path, say: Say, progress: bool = True
+    settings: Settings,
+    beads: xr.Dataset,
+    dynamics: xr.Dataset | None = None,
+    *,
+    checkpoint: Path,
+    say: Say,
+    progress: bool = True,
 ) -> Outcome:
     """Everything but the files.
 
     Args:
         settings: of the run.
         beads: with forces.
+        dynamics: with velocities at short intervals, for the memory; None for none.
         checkpoint: folder for the states of sampling and simulation.
         say: told what is being done.
         progress: whether to show bars.
     """
-    key_sample, key_simulate = jax.random.split(jax.random.key(settings.seed))
+    key_sample, key_simulate, key_motion = jax.random.split(jax.random.key(settings.seed), 3)
     potential = PairSpline(cutoff=settings.cutoff, knots=settings.knots, start=settings.start)
     model = Model(potential=potential)
     problem = Problem(model, priors.default(model), likelihoods.ForceMatching().on(beads))
@@ -92,9 +111,14 @@ def compute(
     posterior = sample(problem, sampler, key=key_sample, checkpoint=checkpoint / "sample", progress=progress)
     say("directions: what the data determine")
     identified = identify(problem, posterior)
+    motion = None
+    if dynamics is not None:
+        motion = compute_motion(
+            settings, beads, dynamics, key=key_motion, checkpoint=checkpoint, say=say, progress=progress
+        )
     if not settings.simulate_draws or "box" not in beads:
         say("simulations: left out" + ("" if settings.simulate_draws else ", as asked for"))
-        return Outcome(posterior, identified, None, None)
+        return Outcome(posterior, identified, None, None, motion)
     say(f"simulations: {settings.simulate_draws} posterior draws, {settings.simulate_steps} steps each")
     simulated = simulate(
         problem,
@@ -108,12 +132,12 @@ def compute(
         checkpoint=checkpoint / "simulate",
         progress=progress,
     )
-    return Outcome(posterior, identified, simulated, evaluate(RDF(), beads))
+    return Outcome(posterior, identified, simulated, evaluate(RDF(), beads), motion)
 
 
 def write(folder: Path, settings: Settings, found: Outcome) -> str:
     """Write all files of a run into a folder; return the terminal summary."""
-    posterior, identified, simulated, reference = found
+    posterior, identified, simulated, reference, motion = found
     posterior.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
     figures = {
         "potential": viz.plot_potential(posterior),
@@ -124,10 +148,18 @@ def write(folder: Path, settings: Settings, found: Outcome) -> str:
     if simulated is not None:
         simulated.to_netcdf(folder / "simulated.nc", engine="h5netcdf")
         figures["radial_distribution"] = viz.plot_observable(simulated, RDF().name, reference=reference)
+    if motion is not None:
+        motion.posterior.to_netcdf(folder / "memory.nc", engine="h5netcdf")
+        figures["memory"] = viz.plot_memory(motion.posterior)
+        if motion.simulated is not None:
+            motion.simulated.to_netcdf(folder / "motion.nc", engine="h5netcdf")
+            figures[VACF().name] = viz.plot_observable(
+                motion.simulated, VACF().name, reference=motion.reference
+            )
     for name, figure in figures.items():
         (folder / f"{name}.png").write_bytes(png(figure))
-    report(folder / "report.html", posterior, identified, simulated, reference=reference)
-    text = summary(posterior, identified, simulated, reference=reference)
+    report(folder / "report.html", posterior, identified, simulated, reference=reference, motion=motion)
+    text = summary(posterior, identified, simulated, reference=reference, motion=motion)
     (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
     (folder / "settings.toml").write_text(as_toml(settings), encoding="utf-8")
     return text

@@ -48,6 +48,10 @@ class Settings:
     chains: int = _entry(4, "independent chains", kind=int)
     warmup: int = _entry(500, "warm-up iterations per chain", kind=int)
     draws: int = _entry(1000, "draws kept per chain", kind=int)
+    dynamics: tuple[str, ...] = _entry(
+        (), "trajectory files with velocities at short intervals, for the memory; left out: none", kind=tuple
+    )
+    modes: int = _entry(2, "oscillating modes of the memory", kind=int)
     simulate_draws: int = _entry(32, "posterior draws to simulate; 0 leaves simulations out", kind=int)
     simulate_steps: int = _entry(20_000, "steps per simulated draw, after equilibration", kind=int)
     simulate_timestep: float = _entry(0.005, "of the simulations, ps", kind=float)

@@ -1,5 +1,6 @@
 """Where beads come from: the trajectory that ships, or the user's own files through a map."""
 
+import dataclasses
 from typing import Any
 
 import xarray as xr
@@ -43,6 +44,18 @@ def own_beads(settings: Settings) -> xr.Dataset:
         frames=_slice(settings.frames),
     )
     return atoms if chosen is None else chosen(atoms)
+
+
+def own_dynamics(settings: Settings) -> xr.Dataset | None:
+    """Read a user's trajectory of velocities and map it; None where there is none.
+
+    Example:
+        >>> own_dynamics(Settings()) is None
+        True
+    """
+    if not settings.dynamics:
+        return None
+    return own_beads(dataclasses.replace(settings, trajectory=settings.dynamics))
 
 
 def mapping_of(name: Any) -> Any:

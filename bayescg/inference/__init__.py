@@ -5,6 +5,7 @@ from bayescg.inference.cut import Cut
 from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
+from bayescg.inference.modules import with_memory
 from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
 from bayescg.inference.result import check_same_problem, draw_values, sample
@@ -28,4 +29,5 @@ __all__ = [
     "memory_curves",
     "sample",
     "sandwich",
+    "with_memory",
 ]

@@ -11,15 +11,22 @@ References:
     P. E. Jacob et al., arXiv:1708.08719.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import numpy as np
+import xarray as xr
 
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
+from bayescg.inference.joint import Joint
 from bayescg.inference.problem import Problem
+from bayescg.interfaces import AbstractMemory
 from bayescg.likelihoods import Path
+from bayescg.likelihoods.path_scales import timescales
+from bayescg.likelihoods.path_series import stretches
+from bayescg.priors.memory import memory_default
 
 
 class Modules(eqx.Module):
@@ -90,6 +97,37 @@ def modules_of(problem: Problem) -> Modules:
         np.flatnonzero(~places),
         np.flatnonzero(places),
     )
+
+
+def with_memory(
+    problem: Problem, memory: AbstractMemory, dynamics: xr.Dataset, *, prior: Mapping[str, Any] | None = None
+) -> Problem:
+    """The problem with another memory, for `bayescg.refine`; path likelihoods are left out.
+
+    Args:
+        problem: with a potential.
+        memory: prepared here for the timescales of the data.
+        dynamics: beads with velocities at equal intervals.
+        prior: entries beside the memory's defaults.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> pairs = bcg.memory.Pairwise(bcg.memory.Prony(1), cutoff=0.5)
+        >>> other = with_memory(problem, pairs, bcg.data.water_dynamics(frames=20))
+        >>> [site for site in other.sites if site.startswith("memory")]
+        ['memory.memory.frictions', 'memory.memory.times']
+    """
+    prepared = memory.prepare(timescales(stretches(dynamics, "velocities")))
+    dynamic = _dynamic(problem)
+    prefixes = ("memory.", *(f"likelihood.{index}." for index in dynamic))
+    kept = problem.prior.only(lambda path: not path.startswith(prefixes))
+    defaults = {f"memory.{path}": entry for path, entry in memory_default(memory).items()}
+    others = tuple(index for index in problem.terms if index not in dynamic)
+    joint = Joint(problem.joint.potential, prepared, problem.joint.likelihood)
+    return problem.part(others, kept | defaults | ({} if prior is None else prior), joint=joint)
 
 
 def _dynamic(problem: Any) -> tuple[int, ...]:

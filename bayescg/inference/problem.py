@@ -115,21 +115,23 @@ class Problem(eqx.Module):
         self.aside = Aside(beads, "")
         self.aside.fingerprint = _hash(self)
 
-    def part(self, terms: tuple[int, ...], prior: Prior) -> "Problem":
+    def part(self, terms: tuple[int, ...], prior: Prior, *, joint: Joint | None = None) -> "Problem":
         """The same model with some of the terms and another prior; parameters it leaves out are constants.
 
         Args:
             terms: indices of the terms that count.
             prior: of the parameters that are free.
+            joint: another model for the same terms; None for this one.
         """
+        joint = self.joint if joint is None else joint
         part = object.__new__(Problem)
         fields = {
-            "joint": self.joint,
+            "joint": joint,
             "prior": prior,
             "observations": self.observations,
             "topology": self.topology,
             "terms": terms,
-            "shapes": latent_shapes(prior, self.joint),
+            "shapes": latent_shapes(prior, joint),
             "aside": Aside(self.beads, ""),
         }
         for name, value in fields.items():

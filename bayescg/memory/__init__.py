@@ -6,6 +6,7 @@ from bayescg.memory.extended import ExtendedDrift, SpringDrift, extended_drift, 
 from bayescg.memory.markovian import Markovian
 from bayescg.memory.mori import Mori
 from bayescg.memory.oscillatory import OscillatoryProny
+from bayescg.memory.pairwise import Pairwise
 from bayescg.memory.power_law import PowerLaw
 from bayescg.memory.prony import Prony
 from bayescg.memory.prony_fit import fit_prony
@@ -20,6 +21,7 @@ __all__ = [
     "Markovian",
     "Mori",
     "OscillatoryProny",
+    "Pairwise",
     "PowerLaw",
     "Prony",
     "SpringDrift",

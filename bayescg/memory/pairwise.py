@@ -37,8 +37,7 @@ class Pairwise(AbstractMemory):
 
     Example:
         >>> import bayescg as bcg
-        >>> from bayescg.memory.pairwise import Pairwise
-        >>> memory = Pairwise(bcg.memory.Prony(1, times=[0.1], frictions=[20.0]), cutoff=0.6)
+        >>> memory = bcg.memory.Pairwise(bcg.memory.Prony(1, times=[0.1], frictions=[20.0]), cutoff=0.6)
         >>> round(float(memory.integral()), 6)
         20.0
     """

@@ -19,6 +19,9 @@ from bayescg.memory.response import changed_correlation
 DISCREPANCY, DISCREPANCY_SPREAD = 0.01, 1.0
 """Median and standard deviation of log s, relative to c(0) = 1."""
 
+START_SPREAD = 0.1
+"""Of unconstrained parameters around those of the simulation, where chains begin."""
+
 JITTER = 1e-6
 """Added to R: the smooth part alone is singular to rounding."""
 
@@ -46,6 +49,7 @@ class Matched(eqx.Module):
         memory: problem with the memory's prior and no term.
         data: correlation function to match.
         simulated: at the parameters below.
+        center: unconstrained parameters of the simulation.
         kernel: of the simulation, without its delta part, amu/ps².
         friction: of the simulation, the delta part, amu/ps.
         response: rho.
@@ -56,6 +60,7 @@ class Matched(eqx.Module):
     memory: Problem
     data: Curve
     simulated: Curve
+    center: Float[Array, " parameter"]
     kernel: Float[Array, " lag"]
     friction: Float[Array, ""]
     response: Float[Array, ""]
@@ -68,10 +73,9 @@ class Matched(eqx.Module):
         return self.memory.dimension + 1
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
-        """A draw from the prior."""
-        first, second = jax.random.split(key)
-        log_size = jnp.log(DISCREPANCY) + DISCREPANCY_SPREAD * jax.random.normal(second, (1,))
-        return jnp.concatenate([self.memory.initial(first), log_size])
+        """A place near the simulation: far from it the response does not hold."""
+        place = jnp.append(self.center, jnp.log(DISCREPANCY))
+        return place + START_SPREAD * jax.random.normal(key, place.shape)
 
     def predicted(self, u: Float[Array, " parameter"]) -> Float[Array, " lag"]:
         """c(t) at unconstrained parameters of the memory."""

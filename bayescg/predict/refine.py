@@ -243,14 +243,15 @@ def _matched(
         measured = float(before.response) * float(expected @ answered / (expected @ expected))
         response = float(np.clip(measured, *RESPONSE_RANGE))
     return Matched(
-        memory,
-        data,
-        simulated,
-        kernel,
-        friction,
-        jnp.asarray(response),
-        jnp.asarray(mass),
-        jnp.asarray(width),
+        memory=memory,
+        data=data,
+        simulated=simulated,
+        center=eta,
+        kernel=kernel,
+        friction=friction,
+        response=jnp.asarray(response),
+        mass=jnp.asarray(mass),
+        width=jnp.asarray(width),
     )
 
 

@@ -26,7 +26,7 @@ from numpyro.distributions import constraints
 from bayescg._checks import BayescgError, positive, require
 from bayescg._typing import Array, PRNGKeyArray
 from bayescg.interfaces import AbstractMemory, SumMemory, Timescales
-from bayescg.memory import DriftMatrix, Markovian, Mori, OscillatoryProny, PowerLaw, Prony
+from bayescg.memory import DriftMatrix, Markovian, Mori, OscillatoryProny, Pairwise, PowerLaw, Prony
 from bayescg.priors.tree import AbstractPathPrior
 
 FRICTION_SPREAD = 1.5
@@ -232,6 +232,11 @@ def _(memory: SumMemory) -> dict[str, Any]:
         for index, term in enumerate(memory.terms)
         for path, entry in memory_default(term).items()
     }
+
+
+@memory_default.register
+def _(memory: Pairwise) -> dict[str, Any]:
+    return {f"memory.{path}": entry for path, entry in memory_default(memory.memory).items()}
 
 
 @memory_default.register

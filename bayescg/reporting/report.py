@@ -9,6 +9,7 @@ import xarray as xr
 from bayescg._checks import BayescgError
 from bayescg.identifiability import Identified
 from bayescg.reporting import sections
+from bayescg.reporting.motion import Motion, motion_section
 from bayescg.reporting.page import page
 from bayescg.reporting.reference import reference_of
 
@@ -20,6 +21,7 @@ def report(
     simulated: xr.DataTree | None = None,
     *,
     reference: xr.Dataset | None = None,
+    motion: Motion | None = None,
     title: str = "Coarse-grained force field",
 ) -> Path:
     """Write a self-contained HTML page: figures embedded, no script, no external resource.
@@ -32,6 +34,7 @@ def report(
         identified: from `bayescg.identify`; None leaves the section out.
         simulated: from `bayescg.simulate`; None leaves the section out.
         reference: beads, on which g(r) is measured, or observables from `bayescg.predict.evaluate`.
+        motion: memory and its simulations; None for the posterior itself where it has a memory.
         title: heading.
 
     Returns:
@@ -67,6 +70,10 @@ def report(
         parts.append(sections.identifiability(identified, posterior))
     if simulated is not None:
         parts.append(sections.structure(simulated, held))
+    if motion is None and "memory_curves" in posterior.children:
+        motion = Motion(posterior)
+    if motion is not None:
+        parts.append(motion_section(motion))
     parts.append(sections.limits(posterior, simulated))
     version = posterior.attrs.get("created_by", "bayescg")
     _write(target, page(title, f"Posterior, diagnostics and simulations, by {version}.", parts))

@@ -64,7 +64,7 @@ def verdict(
     parts = [paragraph(f"{sampling_sentence(worst_of(posterior))} {closing}", kind)]
     parts += [paragraph(sentence, "lead") for sentence in explained_sentences(posterior)]
     if identified is not None:
-        parts.append(paragraph(identified.summary().splitlines()[0], "lead"))
+        parts.append(paragraph(identified.paragraph.splitlines()[0], "lead"))
     if simulated is not None and reference is not None:
         parts += [paragraph(sentence, "lead") for sentence in _compared(simulated, reference)]
     return "Verdict", parts
@@ -151,7 +151,7 @@ def identifiability(identified: Identified, posterior: xr.DataTree) -> Section:
     """What the data determine."""
     has_curves = any("pair_energy" in group.data_vars for group in posterior.children.values())
     return "What the data determine", [
-        *[paragraph(line) for line in identified.summary().splitlines()],
+        *[paragraph(line) for line in identified.paragraph.splitlines()],
         figure(
             viz.plot_spectrum(identified, posterior if has_curves else None),
             alt="Posterior over prior standard deviation per direction; loadings of best and worst "

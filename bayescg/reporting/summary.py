@@ -7,6 +7,7 @@ import xarray as xr
 from bayescg._checks import BayescgError
 from bayescg.identifiability import Identified
 from bayescg.reporting.deviation import deviations
+from bayescg.reporting.motion import Motion, motion_sentences
 from bayescg.reporting.potential import potential_table
 from bayescg.reporting.reference import reference_of
 from bayescg.reporting.sentences import warnings_of, worst_of
@@ -31,6 +32,7 @@ def summary(
     simulated: xr.DataTree | None = None,
     *,
     reference: xr.Dataset | None = None,
+    motion: Motion | None = None,
 ) -> str:
     """Potential, diagnostics, explained force, directions and simulated structure, in some 25 lines.
 
@@ -39,6 +41,7 @@ def summary(
         identified: from `bayescg.identify`.
         simulated: from `bayescg.simulate`.
         reference: beads, or observables from `bayescg.predict.evaluate`.
+        motion: memory and its simulations.
 
     Example:
         >>> import bayescg as bcg, jax
@@ -51,9 +54,11 @@ def summary(
     """
     lines = _data(posterior) + _potential(posterior) + _sampling(posterior) + _explained(posterior)
     if identified is not None:
-        lines += _item("directions", identified.summary().splitlines())
+        lines += _item("directions", identified.paragraph.splitlines())
     if simulated is not None:
         lines += _structure(simulated, reference_of(simulated, reference))
+    if motion is not None:
+        lines += _item("dynamics", motion_sentences(motion))
     found = warnings_of(posterior, simulated)
     return "\n".join(lines + _item("warnings", found or ["none"]))
 

@@ -19,10 +19,16 @@ from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
 from bayescg.viz.style import BLACK, BLUE, GREY, ORANGE, new_figure, panel_title, styled
 
-AXIS_UNITS = {"distance": "nm", "lag": "ps", "time": "ps", "angle": "rad"}
+AXIS_UNITS = {"distance": "nm", "lag_time": "ps", "time": "ps", "angle": "rad"}
 """Unit of an axis that carries none."""
 
-NAMES = {"radial_distribution": "g(r)", "distance": "distance r"}
+NAMES = {
+    "radial_distribution": "g(r)",
+    "distance": "distance r",
+    "velocity_correlation": "velocity autocorrelation",
+    "mean_square_displacement": "mean square displacement",
+    "lag_time": "time lag",
+}
 """How observables and axes are written; others by their own names."""
 
 NORMAL_95 = 1.959964
