@@ -26,6 +26,7 @@ DEMO = Settings(
 
 SMALL = {
     "knots": 12,
+    "modes": 1,
     "chains": 2,
     "warmup": 100,
     "draws": 100,
@@ -37,8 +38,8 @@ SMALL = {
 SMALL_FRAMES = 32
 """Frames of `demo --small`: the fewest that give sandwich intervals and held-out scores some meaning."""
 
-DYNAMICS_FRAMES = 200
-"""Frames of the fast trajectory in the demo: 2 ps, with 306,000 velocity components."""
+DYNAMICS_FRAMES, SMALL_DYNAMICS = 200, 60
+"""Frames of the fast trajectory in the demo, 2 ps with 306,000 velocity components, and in the small one."""
 
 BAD_INPUT, INTERRUPTED = 2, 130
 """Exit codes."""
@@ -112,7 +113,7 @@ def _demo(parsed: argparse.Namespace) -> str:
     return run(
         settings,
         lambda: data.water(SMALL_FRAMES if parsed.small else None),
-        lambda: data.water_dynamics(SMALL_FRAMES if parsed.small else DYNAMICS_FRAMES),
+        lambda: data.water_dynamics(SMALL_DYNAMICS if parsed.small else DYNAMICS_FRAMES),
         say=_say,
     )
 

@@ -1,6 +1,8 @@
 """Likelihoods: how data score a model."""
 
+from bayescg.likelihoods.correlation import Correlation
 from bayescg.likelihoods.force_matching import ForceMatching
 from bayescg.likelihoods.noise import Gaussian, StudentT
+from bayescg.likelihoods.path import Path
 
-__all__ = ["ForceMatching", "Gaussian", "StudentT"]
+__all__ = ["Correlation", "ForceMatching", "Gaussian", "Path", "StudentT"]

@@ -77,7 +77,7 @@ def given_potential(
     forces = forces_of(potential)
     if forces.linear is None:
         return potential, groups
-    known = 2 if observed == "velocities" else 1 + 2 * bool(forces.springs)
+    known = groups[0].pieces.heads.known.shape[-1]
     behind = 2 if observed == "velocities" and forces.springs else 0
     features = block_diag(forces.theta()[:, None], jnp.eye(behind))
     mixing = block_diag(jnp.eye(known), features)

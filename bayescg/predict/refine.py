@@ -39,7 +39,7 @@ from bayescg.inference import NUTS, Problem
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.kernel_curves import memory_curves
 from bayescg.inference.result import check_same_problem
-from bayescg.model import Model
+from bayescg.model import Model, parameters
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.observables import VACF
 from bayescg.predict.matching import DISCREPANCY, Curve, Matched, kernel_of
@@ -75,7 +75,7 @@ def refine(
     Args:
         problem: with a memory and many beads.
         posterior: of its potential and memory, from `sample`; where it has no memory, refinement starts from
-            the prior's.
+            the model's own.
         reference: beads with velocities at equal intervals, a multiple of the timestep.
         key: source of all randomness.
         maximum: longest lag matched, ps.
@@ -100,7 +100,7 @@ def refine(
     check_same_problem(problem, posterior)
     if problem.joint.memory is None:
         raise BayescgError("problem must have a memory to refine, got None. Build the model with memory=...")
-    key_simulate, key_sample, key_start = jax.random.split(key, 3)
+    key_simulate, key_sample = jax.random.split(key)
     beads = validate(reference, needs=("velocity", "temperature", "time"))
     interval = float(np.median(np.diff(beads["time"].to_numpy())))
     every = _whole_steps(interval, timestep)
@@ -108,7 +108,7 @@ def refine(
     data = _of_data(observable, beads)
     memory = problem.part((), problem.prior.only(lambda path: path.startswith("memory.")))
     chosen = select_draws(posterior, draws=draws)
-    eta = _start(memory, posterior, key_start)
+    eta = _start(memory, posterior)
     target, history = None, []
     for index in range(whole("iterations", iterations)):
         loop = HostLoop(
@@ -203,11 +203,11 @@ def _curve(lags: NumpyArray, values: NumpyArray, covariance: NumpyArray) -> Curv
     return Curve(jnp.asarray(lags), jnp.asarray(values / values[0]), jnp.asarray(covariance), diffusion)
 
 
-def _start(memory: Problem, posterior: xr.DataTree, key: PRNGKeyArray) -> Array:
-    """Unconstrained parameters of the memory at the posterior's mean, or a draw from the prior."""
+def _start(memory: Problem, posterior: xr.DataTree) -> Array:
+    """Unconstrained parameters of the memory at the posterior's median, or as the model has them."""
     draws = posterior["posterior"].dataset
     if not all(site in draws for site in memory.sites):
-        return memory.initial(key)
+        return memory.unconstrain(parameters(memory.joint))
     medians = {
         site: draws[site].transpose("chain", "draw", ...).median(dim=("chain", "draw")).to_numpy()
         for site in memory.sites
@@ -281,12 +281,14 @@ def _tree(
 ) -> xr.DataTree:
     """The posterior given with its memory replaced."""
     chains, count, _ = drawn.positions.shape
-    chosen = select_draws(posterior, draws=chains * count)
+    available = posterior["posterior"].sizes["chain"] * posterior["posterior"].sizes["draw"]
+    chosen = select_draws(posterior, draws=min(chains * count, available))
+    again = np.resize(np.arange(chosen.chain.size), chains * count)  # a short posterior's draws serve again
     etas = jnp.asarray(drawn.positions.reshape(chains * count, -1))
     values = eqx.filter_jit(lambda memory, u: jax.lax.map(memory.constrain, u))(target.memory, etas[:, :-1])
     source = posterior["posterior"].dataset
     variables: dict[str, Any] = {
-        path: (("chain", "draw", *source[path].dims[2:]), old.reshape(chains, count, *old.shape[1:]))
+        path: (("chain", "draw", *source[path].dims[2:]), old[again].reshape(chains, count, *old.shape[1:]))
         for path, old in chosen.values.items()
         if not path.startswith("memory.")
     }

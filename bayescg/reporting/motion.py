@@ -84,6 +84,8 @@ def motion_sentences(found: Motion) -> list[str]:
         curve = observable_summary(found.simulated, VACF)["mean"]
         lags = np.asarray(curve["lag_time"])
         ours, data = np.trapezoid(curve, lags) / 3, np.trapezoid(found.reference[VACF], lags) / 3
+        if not np.isfinite(curve).all():
+            return [*sentences, f"The simulations are too short for correlations over {lags[-1]:.2g} ps."]
         difference = np.asarray(curve / curve[0] - found.reference[VACF] / found.reference[VACF][0])
         sentences.append(
             f"Integral of the velocity autocorrelation over {lags[-1]:.2g} ps (the diffusion coefficient, as "

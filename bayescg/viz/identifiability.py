@@ -23,6 +23,9 @@ HEIGHT = 3.8
 NAMED = 24
 """Parameters or directions that are named on an axis; of more, every other."""
 
+SOFT = 1.3
+"""End of the colour scale of loadings, beyond the largest, so that no cell is nearly black."""
+
 LINE_LENGTH = 62
 """Letters per line of a panel's title."""
 
@@ -110,27 +113,29 @@ def plot_directions(identified: Identified, *, directions: int = 8) -> Figure:
     shown = np.arange(count) if count <= directions else np.r_[0:half, count - half : count]
     loadings = spectrum["loadings"].values[shown]
     if identified.experiment is not None:
-        loadings = loadings / identified.experiment.deviations
+        loadings = loadings / identified.experiment.widths
     loadings = loadings / np.abs(loadings).max(axis=1, keepdims=True)
     with styled():
-        figure = new_figure(1.4 + 0.32 * len(shown))
+        figure = new_figure(1.5 + 0.32 * max(len(shown), 3))
         axes = figure.add_subplot()
-        image = axes.imshow(loadings, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        image = axes.imshow(
+            loadings, cmap="RdBu_r", vmin=-SOFT, vmax=SOFT, aspect="auto", interpolation="nearest"
+        )
         bar = figure.colorbar(image, ax=axes, pad=0.01)
         bar.set_label("loading, largest = 1\n(prior deviations)")
+        bar.ax.set_ylim(-1, 1)
         step = max(1, -(-loadings.shape[1] // NAMED))
         places = np.arange(0, loadings.shape[1], step)
         names = [identified.places[i] for i in places]
         tilted = sum(map(len, names)) > LINE_LENGTH
         axes.set_xticks(places, names, rotation=35 if tilted else 0, ha="right" if tilted else "center")
         contraction = spectrum["contraction"].values[shown]
-        axes.set_yticks(
-            np.arange(len(shown)), [f"{n + 1}   {c:.2g}" for n, c in zip(shown, contraction, strict=True)]
-        )
-        axes.set_ylabel("direction   posterior sd / prior sd")
+        labels = [f"{n + 1}  ({c:.2g})" for n, c in zip(shown, contraction, strict=True)]
+        axes.set_yticks(np.arange(len(shown)), labels)
+        axes.set_ylabel("direction")
         if len(shown) < count:
             axes.axhline(half - 0.5, color=BLACK, linewidth=1.2)
-        panel_title(axes, "What the directions are made of, best determined first")
+        panel_title(axes, "Directions, best determined first (posterior sd / prior sd), and their parameters")
     return figure
 
 
@@ -164,7 +169,9 @@ def plot_profile(profile: Profile, *, label: str) -> Figure:
                 axes.axvline(end, color=GREEN, linewidth=0.9)
         values, heights = data["value"].values, data["log_likelihood"].values
         axes.plot(values, heights, "o-", markersize=2.5, color=BLUE, label="profile")
-        axes.set_ylim(max(heights.min(), 3 * threshold) - 0.3, 0.4)
+        axes.set_ylim(min(max(heights.min(), 3 * threshold) - 0.3, 1.3 * threshold), 0.4)
+        near = values[heights > 4 * threshold]
+        axes.set_xlim(near[0] - 0.05 * np.ptp(near), near[-1] + 0.05 * np.ptp(near))
         axes.set_xlabel(label)
         axes.set_ylabel("log likelihood\nless its maximum (nats)")
         panel_title(axes, profile.sentence)
@@ -241,9 +248,11 @@ def plot_ellipses(
     with styled():
         figure = new_figure(3.6)
         axes = figure.add_subplot()
-        axes.plot(*draws[:, list(pair)].T, ".", markersize=2, color=GREY, alpha=0.5, label="draws")
-        axes.plot(*_ellipse(center, both), color=BLUE, label="data and prior, 95 %")
-        axes.plot(*_ellipse(center, data), color=ORANGE, linestyle="--", label="data alone, 95 %")
+        axes.plot(*draws[:, list(pair)].T, ".", markersize=2, color=BLACK, alpha=0.6, label="draws")
+        axes.plot(*_ellipse(center, both), color=BLUE, linewidth=0.9, label="data and prior, 95 %")
+        axes.plot(
+            *_ellipse(center, data), color=ORANGE, linewidth=0.9, linestyle="--", label="data alone, 95 %"
+        )
         reach = 1.3 * np.maximum(
             np.abs(draws[:, list(pair)] - center).max(axis=0), 2.5 * np.sqrt(np.diag(both))
         )

@@ -1,8 +1,14 @@
-"""The figure of the spectrum: contraction per direction, loadings where they act."""
+"""Figures of identifiability: contraction, loadings where they act, profiles, ellipses."""
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.path import Path
 
+import bayescg as bcg
 from bayescg import viz
+from bayescg.identifiability.marginals import Marginals
 from tests.synthetic_result import KNOTS, make_identified
 
 
@@ -33,3 +39,60 @@ def test_every_pair_of_types_has_its_line(result_of_two_types):
     _, best, _ = viz.plot_spectrum(make_identified(pairs=3), result_of_two_types).axes
     labels = [line.get_label() for line in best.lines if "[" in str(line.get_label())]
     assert labels == [f"potential.coefficients[{pair}]" for pair in range(3)]
+
+
+NAMES = ["stiffness", "friction"]
+
+
+@pytest.fixture(scope="module")
+def ratio_only():
+    return bcg.identify.from_prediction(
+        lambda theta: jnp.exp(-theta[0] / theta[1] * jnp.arange(1.0, 9.0)),
+        [2.0, 3.0],
+        names=NAMES,
+        positive=NAMES,
+        noise=0.02,
+    )
+
+
+def test_loadings_are_shown_for_every_direction_and_parameter(ratio_only):
+    axes = viz.plot_directions(ratio_only).axes[0]
+    shown = axes.images[0].get_array()
+    np.testing.assert_allclose(np.abs(shown), 1.0, atol=1e-9)
+    np.testing.assert_allclose(np.prod(shown, axis=1), [-1.0, 1.0], atol=1e-9)  # k/gamma, then both
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
+
+
+def test_of_many_directions_both_ends_are_shown():
+    axes = viz.plot_directions(make_identified(), directions=6).axes[0]
+    numbers = [tick.get_text().split()[0] for tick in axes.get_yticklabels()]
+    assert numbers == ["1", "2", "3", str(KNOTS - 3), str(KNOTS - 2), str(KNOTS - 1)]
+
+
+def test_profile_shows_its_interval(ratio_only):
+    curve = ratio_only.profile(lambda u: u[0] - u[1], low=-1.0, high=0.2, points=8)
+    axes = viz.plot_profile(curve, label="log stiffness/friction").axes[0]
+    ends = [line.get_xdata()[0] for line in axes.lines[1:3]]
+    np.testing.assert_allclose(ends, curve.interval)
+    assert "bounded" in axes.get_title(loc="left")
+
+
+def test_ellipse_of_data_and_prior_holds_95_percent(ratio_only):
+    information = ratio_only.informations[0].matrix
+    root = np.linalg.cholesky(np.linalg.inv(information + np.eye(2)))
+    draws = ratio_only.experiment.point + np.random.default_rng(0).normal(size=(4000, 2)) @ root.T
+    axes = viz.plot_ellipses(ratio_only, draws, (0, 1)).axes[0]
+    ellipse = next(line for line in axes.lines if "prior" in str(line.get_label()))
+    inside = Path(np.stack(ellipse.get_data(), axis=-1)).contains_points(draws)
+    # 4,000 draws: a standard error of 0.34 percent
+    assert abs(inside.mean() - 0.95) < 0.012
+    assert axes.get_xlabel() == "log stiffness"
+
+
+def test_marginals_show_posterior_laplace_and_bound():
+    widths = {"posterior": [0.1, 0.9], "laplace": [0.1, 1.0], "cramer_rao": [0.1, np.inf]}
+    dataset = xr.Dataset({name: ("direction", values) for name, values in widths.items()})
+    axes = viz.plot_marginals(Marginals(dataset, ())).axes[0]
+    drawn = {str(line.get_label()): line.get_ydata() for line in axes.lines}
+    np.testing.assert_array_equal(drawn["posterior draws"], widths["posterior"])
+    np.testing.assert_array_equal(drawn["Cramér-Rao (no prior)"], [0.1, np.nan])  # nothing beyond all scales

@@ -1,0 +1,341 @@
+"""Fisher information: how sharply observations determine parameters, term by term, by exact derivatives.
+
+    observed    F = -∂²l/∂u²              of the data at hand,
+    expected    F = E[s s'] = J'J         over data that the model would give, s the score.
+
+Both are in the parameters u of the problem, unconstrained: positive quantities by their logarithms. The
+sum over the data of s s', which is neither, is not used. Expected information is positive semidefinite
+and is kept as J, so that small singular values are not squared away; it is used where a likelihood says
+how (`expected_rows`), observed information elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescg._checks import BayescgError, require
+from bayescg._typing import Array, Float, NumpyArray
+from bayescg.identifiability.expected import Rows, expected_rows
+
+TANGENTS = 128
+"""Derivatives computed together: enough to share the work of one pass, few enough for memory."""
+
+BLOCK_HESSIANS = 16
+"""Parameters up to which the observed information of every single block is computed: its cost is p²."""
+
+
+class Information(eqx.Module):
+    """Fisher information of one term at a point.
+
+    Attributes:
+        term: its name.
+        expected: whether it is E[s s'] or the negative Hessian.
+        jacobian: J, with F = Σ_block J'J; None for observed information.
+        hessian: F, where it is observed.
+        hessians: F of every block, where it is observed and cheap; they add up to `hessian`.
+        error: relative error of the eigenvalues, of the largest, beside rounding.
+        sampled: whether the blocks are a sample, so that their spread says how well F is known.
+        samples: effective number of independent samples, where F is a covariance estimated from samples:
+            its rank cannot exceed their number less one.
+    """
+
+    term: str = eqx.field(static=True)
+    expected: bool = eqx.field(static=True)
+    jacobian: Float[NumpyArray, "block row parameter"] | None = None
+    hessian: Float[NumpyArray, "parameter parameter"] | None = None
+    hessians: Float[NumpyArray, "block parameter parameter"] | None = None
+    error: float = eqx.field(static=True, default=0.0)
+    sampled: bool = eqx.field(static=True, default=True)
+    samples: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        require(
+            (self.jacobian is None) != (self.hessian is None),
+            "an Information must hold a jacobian or a hessian, got both or neither. Give one of them.",
+        )
+
+    @property
+    def matrix(self) -> NumpyArray:
+        """F."""
+        if self.jacobian is not None:
+            flat = self.jacobian.reshape(-1, self.jacobian.shape[-1])
+            return flat.T @ flat
+        assert self.hessian is not None
+        return self.hessian
+
+    @property
+    def height(self) -> int:
+        """Number of rows of J; of parameters where there is none."""
+        if self.jacobian is not None:
+            return int(np.prod(self.jacobian.shape[:-1]))
+        return self.matrix.shape[0]
+
+    def matrices(self) -> NumpyArray | None:
+        """F of every block, (block, parameter, parameter); None where blocks are not kept apart."""
+        if self.jacobian is not None:
+            return np.swapaxes(self.jacobian, -1, -2) @ self.jacobian
+        return self.hessians
+
+    def only(self, places: NumpyArray) -> "Information":
+        """Of some of the parameters, the others held.
+
+        Args:
+            places: of the parameters kept.
+        """
+        pick = np.ix_(places, places)
+        return Information(
+            self.term,
+            self.expected,
+            None if self.jacobian is None else self.jacobian[..., places],
+            None if self.hessian is None else self.hessian[pick],
+            None if self.hessians is None else self.hessians[:, places][..., places],
+            self.error,
+            self.sampled,
+            self.samples,
+        )
+
+    def of_blocks(self, directions: NumpyArray) -> NumpyArray | None:
+        """The information v'F v of every block, (block, direction); None where blocks are not kept apart.
+
+        Args:
+            directions: (direction, parameter).
+        """
+        if self.jacobian is not None:
+            return np.sum((self.jacobian @ directions.T) ** 2, axis=1)
+        if self.hessians is None:
+            return None
+        return np.einsum("dp,bpq,dq->bd", directions, self.hessians, directions)
+
+
+def term_information(
+    problem: Any, u: Float[Array, " parameter"], *, observed: bool = False
+) -> list[Information]:
+    """Fisher information of every term of a problem; their matrices add up to that of the problem.
+
+    Args:
+        problem: the posterior.
+        u: unconstrained point.
+        observed: take the negative Hessian also where the expected information is known.
+
+    Raises:
+        BayescgError: a derivative is not finite.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> found = term_information(problem, problem.initial(jax.random.key(0)))
+        >>> [(one.term, one.expected, one.matrix.shape) for one in found]
+        [('ForceMatching', True, (13, 13))]
+    """
+    u = jnp.asarray(u)
+    found = []
+    for place, name in enumerate(term_names(problem)):
+        if observed or eqx.filter_eval_shape(_rows, problem, place, u) is None:
+            found.append(_observed(problem, place, u, name))
+        else:
+            found.append(_expected(problem, place, u, name))
+    return found
+
+
+def information_matrix(problem: Any, u: Float[Array, " parameter"], *, observed: bool = False) -> NumpyArray:
+    """Fisher information of all terms together, (parameter, parameter).
+
+    Args:
+        problem: the posterior.
+        u: unconstrained point.
+        observed: take the negative Hessian also where the expected information is known.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> information_matrix(problem, problem.initial(jax.random.key(0))).shape
+        (13, 13)
+    """
+    return np.sum([one.matrix for one in term_information(problem, u, observed=observed)], axis=0)
+
+
+def information_product(problem: Any, u: Float[Array, " parameter"], v: Float[Array, " parameter"]) -> Array:
+    """F v without F, by one forward and one reverse sweep per term; pure, for models of any size.
+
+    Args:
+        problem: the posterior.
+        u: unconstrained point.
+        v: a direction.
+
+    Example:
+        >>> import bayescg as bcg, jax, jax.numpy as jnp
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> u, v = problem.initial(jax.random.key(0)), jnp.ones(13)
+        >>> product = eqx.filter_jit(information_product)(problem, u, v)
+        >>> bool(jnp.allclose(product, information_matrix(problem, u) @ v))
+        True
+    """
+    total = jnp.zeros_like(v)
+    for place in range(len(problem.terms)):
+        if eqx.filter_eval_shape(_rows, problem, place, u) is None:
+            gradient = jax.grad(lambda u, place=place: _log_likelihood(problem, place, u))
+            total -= jax.jvp(gradient, (u,), (v,))[1]
+        else:
+            rows, tangent, pull = _linearized(problem, place, u, v)
+            total += pull(tangent.astype(rows.dtype))[0]
+    return total
+
+
+def all_rows(problem: Any, u: Float[Array, " parameter"]) -> Float[Array, " row"] | None:
+    """Rows of all terms, whose Jacobian J gives F = J'J; pure.
+
+    Args:
+        problem: the posterior.
+        u: unconstrained point.
+
+    Returns:
+        None where a term knows its observed information only.
+
+    Example:
+        >>> import bayescg as bcg, jax
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=4))
+        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
+        >>> all_rows(problem, problem.initial(jax.random.key(0))).shape  # 4 frames, 11 and 1 rows each
+        (48,)
+    """
+    found = [_rows(problem, place, u) for place in range(len(problem.terms))]
+    known = [one.values for one in found if one is not None]
+    return jnp.concatenate([jnp.ravel(one) for one in known]) if len(known) == len(found) else None
+
+
+def term_names(problem: Any) -> list[str]:
+    """Name of every term that counts: its likelihood's class, numbered where several terms add.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
+        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=2))
+        >>> term_names(bcg.Problem(model, bcg.priors.default(model), term))
+        ['ForceMatching']
+    """
+    kinds = [type(likelihood).__name__ for likelihood, _ in problem.scored]
+    return [
+        kind if kinds.count(kind) == 1 else f"{kind}.{index}"
+        for kind, index in zip(kinds, problem.terms, strict=True)
+    ]
+
+
+def jacobian_of(function: Callable[[Array], Array], u: Float[Array, " parameter"]) -> Array:
+    """Derivative of a function by every parameter, in forward mode, a batch of parameters at a time; pure.
+
+    Args:
+        function: of u, any shape.
+        u: the point.
+
+    Returns:
+        The function's shape with one axis of parameters more, the last.
+
+    Example:
+        >>> jacobian_of(lambda u: u**2, jnp.array([1.0, 2.0])).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    def column(unit: Array) -> Array:
+        return jax.jvp(function, (u,), (unit,))[1]
+
+    columns = jax.lax.map(column, jnp.eye(u.size, dtype=u.dtype), batch_size=min(TANGENTS, u.size))
+    return jnp.moveaxis(columns, 0, -1)
+
+
+def check_finite(values: NumpyArray, names: Sequence[str], *, what: str) -> None:
+    """Raise, naming the parameters, where a derivative is NaN or infinite.
+
+    Args:
+        values: derivatives, parameters on the last axis.
+        names: of the parameters.
+        what: they are.
+
+    Raises:
+        BayescgError: a value is not finite.
+
+    Example:
+        >>> check_finite(np.ones((3, 2)), ["a", "b"], what="the Jacobian")
+    """
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return
+    columns = np.flatnonzero(bad.reshape(-1, values.shape[-1]).any(axis=0))
+    named = ", ".join(names[int(i)] for i in columns[:5]) + (" and more" if columns.size > 5 else "")
+    raise BayescgError(
+        f"{what} must be finite, got NaN or infinity in the derivatives by {named}. Choose a point inside "
+        "the range of every parameter, and look for a root or a logarithm of zero in the model."
+    )
+
+
+def _log_likelihood(problem: Any, place: int, u: Array) -> Array:
+    return problem.term_log_likelihoods(problem.constrain(u))[place]
+
+
+def _rows(problem: Any, place: int, u: Array) -> Rows | None:
+    index = problem.terms[place]
+    joint = problem.with_values(problem.constrain(u))
+    return expected_rows(joint.likelihoods[index], joint.model, problem.observations[index])
+
+
+def _linearized(problem: Any, place: int, u: Array, v: Array) -> tuple[Array, Array, Any]:
+    def rows(u: Array) -> Array:
+        found = _rows(problem, place, u)
+        assert found is not None
+        return found.values
+
+    values, pull = jax.vjp(rows, u)
+    return values, jax.jvp(rows, (u,), (v,))[1], pull
+
+
+@eqx.filter_jit
+def _row_jacobian(problem: Any, place: int, u: Array) -> tuple[Array, Any]:
+    def rows(u: Array) -> Array:
+        found = _rows(problem, place, u)
+        assert found is not None
+        return found.values
+
+    found = _rows(problem, place, u)
+    assert found is not None
+    return jacobian_of(rows, u), (found.error, found.sampled)
+
+
+@eqx.filter_jit
+def _hessian(problem: Any, place: int, u: Array) -> Array:
+    return -jacobian_of(jax.grad(lambda u: _log_likelihood(problem, place, u)), u)
+
+
+@eqx.filter_jit
+def _block_hessians(problem: Any, place: int, u: Array) -> Array:
+    def densities(u: Array) -> Array:
+        return problem.blocks(problem.constrain(u))[place]
+
+    # forward over forward: a few parameters, many blocks
+    return -jacobian_of(lambda u: jacobian_of(densities, u), u)
+
+
+def _expected(problem: Any, place: int, u: Array, name: str) -> Information:
+    jacobian, (error, sampled) = _row_jacobian(problem, place, u)
+    check_finite(np.asarray(jacobian), problem.labels, what=f"the Jacobian of {name}")
+    return Information(name, True, jacobian=np.asarray(jacobian), error=float(error), sampled=bool(sampled))
+
+
+def _observed(problem: Any, place: int, u: Array, name: str) -> Information:
+    hessian = np.asarray(_hessian(problem, place, u))
+    check_finite(hessian, problem.labels, what=f"the Hessian of {name}")
+    blocks = None
+    if u.size <= BLOCK_HESSIANS:
+        blocks = np.asarray(_block_hessians(problem, place, u))
+        check_finite(blocks, problem.labels, what=f"the Hessian of a block of {name}")
+    error = u.size * float(np.finfo(float).eps)
+    return Information(name, False, hessian=(hessian + hessian.T) / 2, hessians=blocks, error=error)

@@ -1,0 +1,309 @@
+"""Correlation: time-correlation functions of a harmonic variable with memory, as data in their own right.
+
+For the linear system of the extended variables (`bayescg.memory.extended`), du = -A u dt + noise,
+
+    <x(0) x(t)> = (kT/k) [exp(-A t)]_xx,        <v(0) v(t)> = (kT/m) [exp(-A t)]_vv,
+
+exactly. The estimates scatter with Bartlett's covariance (`correlation_data`). Normalized functions are
+compared after division by c(0) of the data, and know nothing of k_B T/k. What a correlation function
+determines, and what it does not, is the subject of `bayescg.identify`; other terms add what is missing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+from jax.scipy.linalg import expm
+
+from bayescg._checks import BayescgError, one_of, positive, require, require_x64, whole
+from bayescg._typing import Array, Float, NumpyArray
+from bayescg.interfaces import AbstractLikelihood, Support
+from bayescg.likelihoods.correlation_data import (
+    BLOCK_LAGS,
+    CorrelationData,
+    correlation_data,
+    decay_steps,
+    series_of,
+)
+from bayescg.likelihoods.correlation_fit import fitted_shape
+from bayescg.likelihoods.path_scales import apparent_mass, timescales
+from bayescg.likelihoods.path_series import Stretch, stretches
+from bayescg.memory import extended_drift, with_spring
+from bayescg.model import Model
+from bayescg.potentials import Harmonic
+from bayescg.units import thermal_energy
+
+LAGS = 16
+"""Lags used where none are given: neighbours are correlated, so more add little."""
+
+
+SQUARINGS = 32
+"""Doublings in exp(-A t), for memories much faster than the lags."""
+
+SPREAD = 1.0
+"""Standard deviation of the log of a mass under its default prior."""
+
+
+class Correlation(AbstractLikelihood):
+    """Time-correlation function of a harmonic variable, or of free particles in a harmonic well.
+
+    Attributes:
+        of: "position" (fluctuations about the mean) or "velocity".
+        normalized: whether its value at zero is divided out.
+        times: lags, ps; None for 16 up to where the correlation has decayed. (0.0,) alone, not normalized,
+            is the variance.
+        overdamped: whether the mass is left out; the memory must then have an instantaneous friction.
+        mass: amu; None for that of the beads in the data, and where they have none for the parameter
+            `likelihood.mass`.
+        blocks_kept: contiguous blocks of frames kept apart, at most.
+        infers_mass: whether mass is a parameter by default; set by `prepare`.
+
+    Raises:
+        BayescgError: an unknown variable, or times that are negative.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> from bayescg.likelihoods.correlation import Correlation
+        >>> Correlation(of="position", normalized=False, times=(0.0,)).times
+        (0.0,)
+    """
+
+    of: str = eqx.field(static=True)
+    normalized: bool = eqx.field(static=True)
+    times: tuple[float, ...] | None = eqx.field(static=True)
+    overdamped: bool = eqx.field(static=True)
+    mass: Float[Array, ""] | None
+    blocks_kept: int = eqx.field(static=True)
+    infers_mass: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        of: str = "position",
+        *,
+        normalized: bool = True,
+        times: Sequence[float] | None = None,
+        overdamped: bool = False,
+        mass: Any = None,
+        blocks_kept: int = 32,
+        infers_mass: bool = False,
+    ) -> None:
+        self.of = one_of("of", of, ("position", "velocity"))
+        self.normalized = normalized
+        self.times = None if times is None else tuple(float(t) for t in times)
+        require(
+            self.times is None or (len(self.times) > 0 and min(self.times) >= 0),
+            f"times must be lags of at least zero ps, got {self.times}. Give one or more, or None.",
+        )
+        require(
+            not (overdamped and of == "velocity"),
+            "of must be 'position' where the motion is overdamped: velocities have no correlation in time.",
+        )
+        self.overdamped = overdamped
+        self.mass = None if mass is None else jnp.asarray(positive("mass", mass, unit="amu"))
+        self.blocks_kept = whole("blocks_kept", blocks_kept)
+        self.infers_mass = infers_mass
+
+    def prepare(self, model: Model, data: Any) -> tuple[Model, "Correlation"]:
+        """Allocate potential and memory for the data, and find the lags.
+
+        Args:
+            model: with a `Harmonic` potential and a memory.
+            data: beads with time, and velocities where theirs are meant.
+
+        Raises:
+            BayescgError: another potential, no memory, several temperatures or masses, or bad data.
+        """
+        require_x64("A correlation likelihood")
+        if not isinstance(model.potential, Harmonic) or model.memory is None:
+            raise BayescgError(
+                "model must be a bayescg.potentials.Harmonic with a memory, whose correlation functions are "
+                f"known exactly, got {type(model.potential).__name__} and {type(model.memory).__name__}. "
+                "Compare other models by simulation, or by bayescg.likelihoods.Path."
+            )
+        parts = self._parts(data)
+        memory = model.memory.prepare(timescales(parts))
+        lowest = tuple(float(x) for x in np.min([part.positions.min(axis=(0, 1)) for part in parts], axis=0))
+        highest = tuple(float(x) for x in np.max([part.positions.max(axis=(0, 1)) for part in parts], axis=0))
+        names, kT = parts[0].topology.type_names, thermal_energy(parts[0].temperature)
+        potential = model.potential.prepare(Support(names, (), lowest, highest, None, kT))
+        require(
+            not self.overdamped or float(memory.drift().friction) > 0,
+            "memory must have an instantaneous friction where the motion is overdamped, got none. Add "
+            "bayescg.memory.Markovian().",
+        )
+        mass, infers = self._mass(parts)
+        times = self.times or _times(parts, self.of)
+        prepared = Correlation(
+            self.of,
+            normalized=self.normalized,
+            times=times,
+            overdamped=self.overdamped,
+            mass=mass,
+            blocks_kept=self.blocks_kept,
+            infers_mass=infers,
+        )
+        return Model(potential, memory), prepared
+
+    def observe(self, model: Model, data: Any) -> CorrelationData:
+        """Correlation functions of all blocks, and their covariance.
+
+        Args:
+            model: prepared.
+            data: as for `prepare`.
+
+        Raises:
+            BayescgError: lags that are no multiple of the interval, or too long for the data.
+        """
+        parts, times = self._parts(data), self.times
+        assert times is not None
+        interval = parts[0].interval
+        steps = np.round(np.array(times) / interval).astype(int)
+        require(
+            bool(np.allclose(steps * interval, times, rtol=1e-3, atol=1e-6)),
+            f"times must be multiples of the interval of {interval:g} ps, got {times}. Round them.",
+        )
+        steps = np.unique(np.append(steps, 0) if self.normalized else steps)
+        series = [series_of(part, self.of) for part in parts]
+        temperature = parts[0].temperature
+
+        def smooth(estimate: NumpyArray, span: int, frames: float) -> NumpyArray:
+            def shape(model: Model, times: Array) -> Array:
+                return self.function(model, times, temperature=temperature)[0]
+
+            return fitted_shape(model, shape, estimate, span=span, frames=frames, interval=interval)
+
+        kept = self.blocks_kept
+        found = correlation_data(series, steps, normalized=self.normalized, blocks_kept=kept, smooth=smooth)
+        require(
+            found is not None,
+            f"lags and decay must be at most 1/{BLOCK_LAGS} of the data, got lags up to {times[-1]:g} ps in "
+            f"{max(map(len, series)) * interval:g} ps. Give shorter times, or a longer trajectory.",
+        )
+        return CorrelationData(**found, interval=interval, temperature=temperature)  # type: ignore[arg-type]
+
+    def log_likelihood(self, model: Model, observations: CorrelationData) -> Float[Array, ""]:
+        """Log density of the correlation functions of all blocks."""
+        return jnp.sum(self.blocks(model, observations))
+
+    def blocks(self, model: Model, observations: CorrelationData) -> Float[Array, " block"]:
+        """Log density of every block."""
+        predicted = self.predicted(model, observations)
+        values, n = observations.values, observations.frames
+        gap = values - predicted * (observations.scale if self.normalized else 1.0)
+        white = gap @ observations.whitening.T
+        volume = 2 * jnp.sum(jnp.log(jnp.diag(observations.whitening)))
+        lags = observations.steps.size
+        return -0.5 * n * jnp.sum(white**2, axis=1) + 0.5 * (volume + lags * jnp.log(n / (2 * jnp.pi)))
+
+    def predicted(self, model: Model, observations: CorrelationData) -> Float[Array, " lag"]:
+        """The model's correlation function at the lags, normalized or in squares of the variable's unit.
+
+        Args:
+            model: prepared.
+            observations: for lags and temperature.
+        """
+        times = observations.steps * observations.interval
+        decay, scale = self.function(model, times, temperature=observations.temperature)
+        return decay if self.normalized else scale * decay
+
+    def function(
+        self, model: Model, times: Float[Array, " lag"], *, temperature: float
+    ) -> tuple[Float[Array, " lag"], Float[Array, ""]]:
+        """The model's normalized correlation function, and its value at zero.
+
+        Args:
+            model: prepared.
+            times: ps.
+            temperature: K.
+        """
+        kT = thermal_energy(temperature)
+        assert model.memory is not None
+        assert isinstance(model.potential, Harmonic)
+        k = model.potential.stiffness
+        assert k is not None
+        if self.overdamped:
+            A, place = overdamped_drift(model.memory.drift(), k), 0
+            scale = kT / k
+        else:
+            assert self.mass is not None
+            extended = extended_drift(model.memory, self.mass, temperature)
+            A = with_spring(extended, self.mass, k).drift
+            place, scale = (0, kT / k) if self.of == "position" else (1, kT / self.mass)
+        decay = jax.vmap(lambda t: expm(-A * t, max_squarings=SQUARINGS)[place, place])(times)
+        return decay, scale
+
+    def default_priors(self, observations: CorrelationData) -> dict[str, Any]:
+        """The mass of a variable that has none, around kT/<v²>."""
+        if not self.infers_mass or self.mass is None:
+            return {}
+        return {"mass": dist.LogNormal(jnp.log(self.mass), SPREAD)}
+
+    def coordinates(self, observations: CorrelationData) -> dict[str, dict[str, Any]]:
+        """The mass is a number."""
+        return {}
+
+    def datasets(self, observations: CorrelationData) -> dict[str, xr.Dataset]:
+        """The correlation function of all frames, and the frames of every block."""
+        n = np.asarray(observations.frames)
+        values = np.asarray(observations.values).T @ n / n.sum()
+        values = values / float(observations.scale) if self.normalized else values
+        lags = np.asarray(observations.steps) * observations.interval
+        correlation = xr.DataArray(values, dims="lag_time", coords={"lag_time": lags})
+        correlation["lag_time"].attrs["units"] = "ps"
+        correlation.attrs["units"] = "1" if self.normalized else f"square of the unit of {self.of}"
+        return {
+            "observed_data": xr.Dataset({f"{self.of}_correlation": correlation}),
+            "constant_data": xr.Dataset({"frames_per_block": ("block", n)}),
+        }
+
+    def _parts(self, data: Any) -> list[Stretch]:
+        parts = stretches(data, "velocities" if self.of == "velocity" else "positions")
+        same = {(part.interval, part.temperature) for part in parts}
+        require(
+            len(same) == 1,
+            f"data of one correlation term must have one interval and temperature, got {len(same)} pairs of "
+            "them. Give one term each and add the terms.",
+        )
+        return parts
+
+    def _mass(self, parts: list[Stretch]) -> tuple[Array | None, bool]:
+        if self.overdamped or self.mass is not None:
+            return None if self.overdamped else self.mass, self.infers_mass
+        masses = np.unique(np.asarray(parts[0].topology.masses))
+        if not np.isfinite(masses).all():
+            return jnp.asarray(apparent_mass(parts)), True
+        require(
+            masses.size == 1,
+            f"beads must have one mass, got {masses.size} different ones. Select one kind, or give mass=.",
+        )
+        return jnp.asarray(masses[0]), False
+
+
+def overdamped_drift(drift: Any, stiffness: Float[Array, ""] | float) -> Float[Array, "state state"]:
+    """A of (x, z) without inertia: gamma0 dx = (-k x + a'z) dt + noise, dz = -a dx - A_s z dt + noise.
+
+    Args:
+        drift: of a memory with gamma0 > 0.
+        stiffness: k, kJ/mol/nm².
+
+    Example:
+        >>> import bayescg as bcg
+        >>> overdamped_drift(bcg.memory.Markovian(2.0).drift(), 6.0).tolist()
+        [[3.0]]
+    """
+    a, gamma0 = drift.coupling, drift.friction
+    top = jnp.concatenate([jnp.reshape(stiffness / gamma0, (1,)), -a / gamma0])
+    bottom = jnp.concatenate([-a[:, None] * top[:1], drift.matrix + jnp.outer(a, a) / gamma0], axis=1)
+    return jnp.concatenate([top[None], bottom])
+
+
+def _times(parts: list[Stretch], of: str) -> tuple[float, ...]:
+    """Lags up to where the correlation has decayed, evenly."""
+    end = decay_steps([series_of(part, of) for part in parts])
+    steps = np.unique(np.round(np.linspace(1, end, min(LAGS, end))).astype(int))
+    return tuple(float(f"{step * parts[0].interval:.9g}") for step in steps)

@@ -1,0 +1,204 @@
+"""Lags on a grid: sums over many lags from a few hundred, because a filter's memory is smooth at long lags.
+
+A filter enters sums over lags through powers of its closed loop, Φ^l, which at long lags l only its slow
+modes survive. From `dense` on the lags are gathered into panels [a, 2a), each with a few nodes l_q near
+Chebyshev's points, on which Φ^l is interpolated,
+
+    Σ_l Φ^l s_l = Σ_q Φ^(l_q) s̄_q,        s̄_q = Σ_l λ_q(l) s_l,
+
+with Lagrange's polynomials λ_q, taken once. A mode that decays as e^(-g l) is caught to rounding error; one
+that still oscillates many times within a panel is not, which comparison at lags between the nodes shows.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescg._checks import whole
+from bayescg._typing import Array, Float, NumpyArray
+
+CHECKS = 2
+"""Lags of every panel at which interpolation is compared with the truth."""
+
+
+class LagGrid(eqx.Module):
+    """Lags 0, 1, ... up to `length`, every one up to `dense`, then a few nodes in each doubling.
+
+    Attributes:
+        length: number of lags.
+        dense: number of lags that stand alone.
+        nodes_per_panel: nodes in every doubling of the lag.
+
+    Example:
+        >>> grid = LagGrid(length=5000, dense=64, nodes_per_panel=24)
+        >>> grid.nodes.size
+        232
+    """
+
+    length: int = eqx.field(static=True)
+    dense: int = eqx.field(static=True, default=128)
+    nodes_per_panel: int = eqx.field(static=True, default=32)
+
+    def __check_init__(self) -> None:
+        whole("length", self.length)
+        whole("nodes_per_panel", self.nodes_per_panel, minimum=4)
+        whole("dense", self.dense, minimum=2 * self.nodes_per_panel)
+
+    @property
+    def nodes(self) -> NumpyArray:
+        """Lags at which powers are needed, increasing."""
+        return _layout(self.length, self.dense, self.nodes_per_panel).nodes
+
+    def gather(self, values: NumpyArray) -> NumpyArray:
+        """Sums at the nodes in place of values at all lags.
+
+        Args:
+            values: leading axis lags 0, 1, ...; may be shorter than the grid.
+
+        Example:
+            >>> import numpy as np
+            >>> grid, lags = LagGrid(length=1000, dense=64), np.arange(1000)
+            >>> powers, values = 0.99**lags, np.sin(lags)
+            >>> bool(abs(0.99**grid.nodes @ grid.gather(values) - powers @ values) < 1e-12)
+            True
+        """
+        layout = _layout(self.length, self.dense, self.nodes_per_panel)
+        values = np.asarray(values)[: self.length]
+        count = layout.alone
+        gathered = np.zeros((layout.nodes.size, *values.shape[1:]))
+        gathered[: min(count, len(values))] = values[:count]
+        for panel in layout.panels:
+            part = values[panel.begin : panel.begin + panel.weights.shape[1]]
+            if len(part):
+                weights = panel.weights[:, : len(part)]
+                gathered[panel.place : panel.place + len(weights)] = np.tensordot(weights, part, axes=1)
+        return gathered
+
+    @property
+    def checks(self) -> NumpyArray:
+        """Lags between the nodes at which interpolation is compared with the truth."""
+        return _layout(self.length, self.dense, self.nodes_per_panel).checks
+
+    def interpolation_error(
+        self, at_nodes: Float[Array, "node state state"], at_checks: Float[Array, "check state state"]
+    ) -> Float[Array, "state state"]:
+        """Bound on Σ_l |Φ^l - interpolated|, element by element.
+
+        Args:
+            at_nodes: powers Φ^l at the nodes.
+            at_checks: powers at the checks.
+
+        Example:
+            >>> import jax.numpy as jnp
+            >>> grid = LagGrid(length=4000, dense=64)
+            >>> def error(matrix):
+            ...     powers = [matrix_powers(matrix, lags) for lags in (grid.nodes, grid.checks)]
+            ...     return float(grid.interpolation_error(*powers).max())
+            >>> error(jnp.array([[0.99]])) < 1e-9  # a slow decay
+            True
+            >>> error(0.999 * jnp.array([[0.0, 1.0], [-1.0, 0.0]])) > 1.0  # a slow decay with a high pitch
+            True
+        """
+        layout = _layout(self.length, self.dense, self.nodes_per_panel)
+        if not layout.panels:
+            return jnp.zeros(at_nodes.shape[1:])
+        interpolated = jnp.einsum("cq,qab->cab", jnp.asarray(layout.check_weights), at_nodes[layout.alone :])
+        return jnp.einsum("c,cab->ab", jnp.asarray(layout.check_lengths), jnp.abs(at_checks - interpolated))
+
+
+def matrix_powers(
+    matrix: Float[Array, "state state"], exponents: NumpyArray
+) -> Float[Array, "node state state"]:
+    """Powers of one matrix at many exponents, by its repeated squares.
+
+    Args:
+        matrix: square.
+        exponents: whole numbers from zero.
+
+    Example:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> matrix_powers(jnp.array([[2.0]]), np.array([0, 1, 5])).ravel().tolist()
+        [1.0, 2.0, 32.0]
+    """
+    states = matrix.shape[0]
+    exponents = np.asarray(exponents)
+    bits = np.arange(max(int(exponents.max(initial=0)).bit_length(), 1))
+    present = (exponents[None] >> bits[:, None]) & 1
+
+    def multiply(carried: tuple[Array, Array], chosen: Array) -> tuple[tuple[Array, Array], None]:
+        powers, square = carried
+        multiplied = (powers.reshape(-1, states) @ square).reshape(powers.shape)
+        return (jnp.where(chosen[:, None, None], multiplied, powers), square @ square), None
+
+    ones = jnp.broadcast_to(jnp.eye(states, dtype=matrix.dtype), (exponents.size, states, states))
+    (powers, _), _ = jax.lax.scan(multiply, (ones, matrix), jnp.asarray(present, dtype=bool))
+    return powers
+
+
+class _Panel(NamedTuple):
+    """Lags from `begin`, whose nodes stand from `place` on, and Lagrange's polynomials (node, lag)."""
+
+    begin: int
+    place: int
+    weights: NumpyArray
+
+
+class _Layout(NamedTuple):
+    nodes: NumpyArray
+    alone: int
+    panels: tuple[_Panel, ...]
+    checks: NumpyArray
+    check_weights: NumpyArray
+    check_lengths: NumpyArray
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(length: int, dense: int, per_panel: int) -> _Layout:
+    alone = min(length, dense)
+    nodes, panels, checks = [np.arange(alone)], [], []
+    place, begin = alone, dense
+    while begin < length:
+        at = _near_chebyshev(begin, 2 * begin, per_panel)
+        weights = _lagrange(at, np.arange(begin, 2 * begin))
+        panels.append(_Panel(begin, place, weights[:, : length - begin]))
+        nodes.append(at)
+        for lag in _worst(at, begin):
+            checks.append((lag, place - alone, weights[:, lag - begin], begin / CHECKS))
+        place, begin = place + at.size, 2 * begin
+    table = np.zeros((len(checks), place - alone))
+    for row, (_, start, weights, _) in enumerate(checks):
+        table[row, start : start + weights.size] = weights
+    lags = np.array([check[0] for check in checks], dtype=int)
+    lengths = np.array([check[3] for check in checks])
+    return _Layout(np.concatenate(nodes), alone, tuple(panels), lags, table, lengths)
+
+
+def _near_chebyshev(begin: int, end: int, count: int) -> NumpyArray:
+    """Whole numbers next to the Chebyshev points of [begin, end)."""
+    x = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    return np.unique(np.round(begin + (end - 1 - begin) * x).astype(int))
+
+
+def _lagrange(nodes: NumpyArray, lags: NumpyArray) -> NumpyArray:
+    """Lagrange's polynomials of the nodes at the lags, (node, lag)."""
+    scale = 4.0 / (nodes[-1] - nodes[0])  # the capacity of the interval: products stay near one
+    weights = np.empty((nodes.size, lags.size))
+    for index, node in enumerate(nodes):
+        others = np.delete(nodes, index)
+        top = np.prod(scale * (lags[None] - others[:, None]), axis=0)
+        weights[index] = top / np.prod(scale * (node - others))
+    return weights
+
+
+def _worst(nodes: NumpyArray, begin: int) -> list[int]:
+    """The lag of every half of a panel at which the node polynomial is largest."""
+    lags = np.arange(begin, 2 * begin)
+    scale = 4.0 / (nodes[-1] - nodes[0])
+    size = np.abs(np.prod(scale * (lags[None] - nodes[:, None]), axis=0))
+    edges = np.linspace(0, begin, CHECKS + 1).astype(int)
+    return [int(lags[a + np.argmax(size[a:b])]) for a, b in itertools.pairwise(edges)]
