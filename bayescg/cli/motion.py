@@ -48,9 +48,8 @@ def compute_motion(
     potential = PairSpline(cutoff=settings.cutoff, knots=settings.knots, start=settings.start)
     model = Model(potential=potential, memory=OscillatoryProny(modes=settings.modes))
     terms = likelihoods.ForceMatching().on(beads) + likelihoods.Path(observed="velocities").on(dynamics)
-    say(
-        f"memory: {settings.modes} oscillating mode{'s' * (settings.modes > 1)} from {dynamics.sizes['frame']} frames of velocities"
-    )
+    modes = f"{settings.modes} oscillating mode{'s' * (settings.modes > 1)}"
+    say(f"memory: {modes} from {dynamics.sizes['frame']} frames of velocities")
     problem = Problem(model, priors.default(model), terms)
     draws = max(MEMORY_DRAWS // settings.chains, 4)
     sampler = Cut(Conjugate(chains=settings.chains, draws=settings.draws), draws=min(draws, settings.draws))

@@ -1,0 +1,326 @@
+"""Path likelihoods by lagged sums against filters that pass over every frame.
+
+A particle in a quartic well with a memory of two exponentials, positions alone, every 10 fs; three force
+coefficients. One run prints, each against its peer:
+
+(a) value and gradient of the log density at N = 10^4 ... 10^7 frames;
+(b) the same at one N by a plain Kalman filter in lax.scan, and by dynamax where it is installed;
+(c) effective samples per second of the kernel's integral, against NumPyro's NUTS over the scan filter;
+(d) four chains of 1,000 draws end to end, preparation included;
+(e) peak memory.
+
+    python benchmarks/path_likelihood.py [--longest 7] [--peer-frames 1000000] [--nuts-frames 20000]
+        [--skip nuts,dynamax] [--output X.json]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import xarray as xr
+from common.clock import peak_memory
+from common.machine import describe
+
+import bayescg as bcg
+from bayescg.memory import extended_drift
+from bayescg.numerics.statespace import van_loan
+from bayescg.units import thermal_energy
+
+MASS, TEMPERATURE, INTERVAL = 20.0, 300.0, 0.01
+TIMES, FRICTIONS = (0.05, 0.5), (60.0, 60.0)
+FORCE = (1100.0, 0.0, -49_000.0)
+"""f(x) = Σ c_k x^k, k = 1, 2, 3: a double well with minima at ±0.15 nm."""
+
+SCALES = (1000.0, 5000.0, 50_000.0)
+"""Of the coefficients' Gaussian prior."""
+
+REPEATS = 50
+"""Evaluations timed, the fastest counts: the machine may be shared."""
+
+AIMS = {"growth": 1.2, "milliseconds": 2.0, "filter ratio": 1000.0, "sampling ratio": 100.0, "seconds": 60.0}
+
+
+class Polynomial(bcg.interfaces.AbstractSitePotential, bcg.interfaces.AbstractLinearPotential):
+    """f(x) = Σ c_k x^k, k = 1..3: a user's own potential, linear in its coefficients."""
+
+    cutoff: float = eqx.field(static=True, default=0.0)
+    coefficients: Any = eqx.field(default_factory=lambda: jnp.zeros(3))
+
+    def site_energy(self, x: Any) -> Any:
+        """-Σ c_k x^(k+1)/(k+1), kJ/mol."""
+        return -sum(self.coefficients[k] * x ** (k + 2) / (k + 2) for k in range(3))
+
+    def basis_forces(self, configuration: Any) -> Any:
+        """x, x², x³."""
+        x = configuration.positions
+        return jnp.stack([x, x**2, x**3], axis=-1)
+
+    def prepare(self, support: Any) -> "Polynomial":
+        """Nothing to allocate."""
+        return self
+
+    def coordinates(self) -> dict[str, Any]:
+        """Powers of the force."""
+        return {"coefficients": {"power": [1, 2, 3]}}
+
+    def coefficient_paths(self) -> tuple[str, ...]:
+        """The coefficients."""
+        return ("coefficients",)
+
+
+def main() -> None:
+    """Run everything and print it."""
+    arguments = _arguments()
+    bcg.enable_x64()
+    found: dict[str, Any] = {"machine": describe()}
+    for name, value in found["machine"].items():
+        print(f"{name}: {value}")
+    x = trajectory(10**arguments.longest, jax.random.key(0))
+    found["lagged sums"] = _sums(x, arguments.longest)
+    found["filters"] = _filters(x[: arguments.peer_frames], arguments)
+    found["end to end"] = _end_to_end(x[: min(10**6, len(x))])
+    if "nuts" not in arguments.skip:
+        found["sampling"] = _sampling(x[: arguments.nuts_frames])
+    print(f"(e) peak memory of the whole run: {peak_memory():.0f} MB")
+    found["peak memory, MB"] = peak_memory()
+    if arguments.output:
+        arguments.output.write_text(json.dumps(found, indent=1))
+
+
+def trajectory(frames: int, key: Any) -> np.ndarray:
+    """Positions by the very splitting that the likelihood assumes, exact between the kicks."""
+    F, Q, C = _transition(jnp.asarray(TIMES), jnp.asarray(FRICTIONS))
+    noise = jnp.linalg.cholesky(Q + 1e-18 * jnp.eye(4))
+
+    def force(position: Any) -> Any:
+        return sum(c * position ** (k + 1) for k, c in enumerate(FORCE))
+
+    def step(state: Any, key: Any) -> Any:
+        state = state.at[1].add(0.5 * INTERVAL / MASS * force(state[0]))
+        state = F @ state + noise @ jax.random.normal(key, (4,))
+        state = state.at[1].add(0.5 * INTERVAL / MASS * force(state[0]))
+        return state, state[0]
+
+    @jax.jit
+    def stretch(state: Any, key: Any) -> Any:
+        return jax.lax.scan(step, state, jax.random.split(key, 100_000))
+
+    state = jnp.concatenate([jnp.array([0.15]), jnp.sqrt(jnp.diag(C)) * jax.random.normal(key, (3,))])
+    parts = []
+    for index in range(-(-frames // 100_000)):
+        state, part = stretch(state, jax.random.fold_in(key, index))
+        parts.append(np.asarray(part))
+    return np.concatenate(parts)[:frames]
+
+
+def problem_of(x: np.ndarray) -> Any:
+    """The posterior of kernel and coefficients."""
+    beads = xr.Dataset(
+        {"position": (("frame", "bead", "dim"), x[:, None, None], {"units": "nm"}), "mass": ("bead", [MASS])},
+        coords={"time": ("frame", INTERVAL * np.arange(len(x)), {"units": "ps"}), "dim": ["q"]},
+        attrs={"temperature": TEMPERATURE},
+    )
+    beads["mass"].attrs["units"] = "amu"
+    model = bcg.Model(Polynomial(), memory=bcg.memory.Prony(modes=2))
+    prior = {
+        "potential.coefficients": dist.Normal(jnp.zeros(3), jnp.asarray(SCALES)),
+        "memory.times": bcg.priors.OrderedTimes(dist.LogNormal(jnp.log(0.15), 1.0)),
+        "memory.frictions": dist.LogNormal(jnp.log(60.0), 1.0),
+    }
+    return bcg.Problem(model, prior, bcg.likelihoods.Path(observed="positions").on(beads))
+
+
+def scan_filter(x: Any, times: Any, frictions: Any, coefficients: Any) -> Any:
+    """The plain exact filter over every frame, in lax.scan: the peer."""
+    F, Q, C = _transition(times, frictions)
+    kick = 0.5 * INTERVAL / MASS
+
+    def force(position: Any) -> Any:
+        return sum(coefficients[k] * position ** (k + 1) for k in range(3))
+
+    def step(carry: Any, pair: Any) -> Any:
+        mean, P = carry
+        now, later = pair
+        mean = mean.at[0].add(kick * force(now))
+        full = F[:, 0] * now + F[:, 1:] @ mean
+        J = F[:, 1:] @ P @ F[:, 1:].T + Q
+        e, S = later - full[0], J[0, 0]
+        gain = J[1:, 0] / S
+        mean, P = full[1:] + gain * e, J[1:, 1:] - jnp.outer(gain, J[0, 1:])
+        return (mean.at[0].add(kick * force(later)), P), -0.5 * (jnp.log(2 * jnp.pi * S) + e**2 / S)
+
+    _, terms = jax.lax.scan(step, (jnp.zeros(3), C), (x[:-1], x[1:]))
+    return jnp.sum(terms)
+
+
+def dynamax_filter(x: Any, times: Any, frictions: Any, coefficients: Any) -> Any:
+    """The Gaussian filter of dynamax on (x, v, z) with the kicks as inputs; positions all but exact."""
+    from dynamax.linear_gaussian_ssm import lgssm_filter
+    from dynamax.linear_gaussian_ssm.inference import (
+        ParamsLGSSM,
+        ParamsLGSSMDynamics,
+        ParamsLGSSMEmissions,
+        ParamsLGSSMInitial,
+    )
+
+    F, Q, C = _transition(times, frictions)
+    force = sum(coefficients[k] * x ** (k + 1) for k in range(3))
+    kicks = (INTERVAL / MASS * force)[:, None]
+    start = jnp.zeros((4, 4)).at[1:, 1:].set(C).at[0, 0].set(1e-12)
+    params = ParamsLGSSM(
+        initial=ParamsLGSSMInitial(mean=jnp.zeros(4).at[0].set(x[0]), cov=start),
+        dynamics=ParamsLGSSMDynamics(
+            weights=F, bias=jnp.zeros(4), input_weights=F[:, 1:2], cov=Q + 1e-16 * jnp.eye(4)
+        ),
+        emissions=ParamsLGSSMEmissions(
+            weights=jnp.eye(1, 4), bias=jnp.zeros(1), input_weights=jnp.zeros((1, 1)), cov=1e-12 * jnp.eye(1)
+        ),
+    )
+    return lgssm_filter(params, x[:, None], kicks).marginal_loglik
+
+
+def _transition(times: Any, frictions: Any) -> tuple[Any, Any, Any]:
+    """F and Q of (x, v, z), and the stationary covariance of (v, z)."""
+    memory = bcg.memory.Prony(2).prepare(bcg.interfaces.Timescales(INTERVAL, 10.0, 100.0))
+    memory = eqx.tree_at(lambda m: (m.times, m.frictions), memory, (times, frictions))
+    extended = extended_drift(memory, MASS, TEMPERATURE)
+    drift = jnp.zeros((4, 4)).at[1:, 1:].set(extended.drift).at[0, 1].set(-1.0)
+    diffusion = jnp.zeros((4, 4)).at[1:, 1:].set(extended.diffusion)
+    step = van_loan(drift, diffusion, INTERVAL)
+    assert float(thermal_energy(TEMPERATURE)) > 0
+    return step.matrix, step.noise, extended.stationary
+
+
+def _sums(x: np.ndarray, longest: int) -> dict[str, Any]:
+    """(a): cost at every length."""
+    function = eqx.filter_jit(lambda problem, u: jax.value_and_grad(problem.log_density)(u))
+    rows: dict[str, Any] = {}
+    for power in range(4, longest + 1):
+        part = x[: 10**power]
+        begun = time.perf_counter()
+        problem = problem_of(part)
+        prepared = time.perf_counter() - begun
+        u = problem.unconstrain(_truth())
+        spent = _fastest(lambda problem=problem, u=u: function(problem, u))
+        rows[f"1e{power}"] = {"value and gradient, ms": 1e3 * spent, "preparation, s": prepared}
+        print(f"(a) N = 1e{power}: {1e3 * spent:.2f} ms, prepared in {prepared:.1f} s")
+    times = [row["value and gradient, ms"] for row in rows.values()]
+    print(f"    longest over shortest: {times[-1] / times[0]:.2f} (aim {AIMS['growth']})")
+    print(f"    at the longest: {times[-1]:.2f} ms (aim {AIMS['milliseconds']})")
+    return rows
+
+
+def _filters(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
+    """(b): peers that pass over every frame."""
+    problem = problem_of(x)
+    u = problem.unconstrain(_truth())
+    function = eqx.filter_jit(lambda problem, u: jax.value_and_grad(problem.log_density)(u))
+    ours = _fastest(lambda: function(problem, u))
+    value = float(problem.log_likelihood(_truth()))
+    rows: dict[str, Any] = {"frames": len(x), "lagged sums, ms": 1e3 * ours}
+    peers: dict[str, Callable[..., Any]] = {"scan": scan_filter}
+    if "dynamax" not in arguments.skip:
+        peers["dynamax"] = dynamax_filter
+    given = tuple(_truth().values())
+    for name, peer in peers.items():
+        evaluate = jax.jit(jax.value_and_grad(lambda values, peer=peer: peer(jnp.asarray(x), *values)))
+        density, _ = jax.block_until_ready(evaluate(given))
+        spent = _fastest(lambda evaluate=evaluate: evaluate(given), repeats=2)
+        rows[name] = {"s": spent, "ratio": spent / ours, "log likelihood": float(density)}
+        ratio, aim = spent / ours, AIMS["filter ratio"]
+        print(f"(b) {name}, N = {len(x)}: {spent:.2f} s, {ratio:.0f} times ours (aim {aim:.0f})")
+        print(f"    log likelihood {float(density):.4f}, ours {value:.4f}")
+    return rows
+
+
+def _sampling(x: np.ndarray) -> dict[str, Any]:
+    """(c): effective samples per second of the kernel's integral."""
+    from arviz_stats import ess
+
+    bcg.sample(problem_of(x), bcg.Conjugate(), key=jax.random.key(1), progress=False)  # compiles
+    begun = time.perf_counter()
+    posterior = bcg.sample(problem_of(x), bcg.Conjugate(), key=jax.random.key(2), progress=False)
+    ours = time.perf_counter() - begun
+    friction = posterior["posterior"]["memory.frictions"].sum("mode")
+    size = float(ess(friction.values))
+    series = jnp.asarray(x)
+
+    def program() -> None:
+        times = numpyro.sample("times", dist.LogNormal(jnp.log(jnp.array(TIMES)), 1.0).to_event(1))
+        frictions = numpyro.sample("frictions", dist.LogNormal(jnp.log(60.0), 1.0).expand([2]).to_event(1))
+        scaled = numpyro.sample("scaled", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+        numpyro.factor("path", scan_filter(series, times, frictions, scaled * jnp.asarray(SCALES)))
+
+    start = {
+        "times": jnp.array(TIMES),
+        "frictions": jnp.array(FRICTIONS),
+        "scaled": jnp.array(FORCE) / jnp.array(SCALES),
+    }
+    kernel = numpyro.infer.NUTS(
+        program, init_strategy=numpyro.infer.init_to_value(values=start), max_tree_depth=6
+    )
+    peer = numpyro.infer.MCMC(kernel, num_warmup=60, num_samples=60, progress_bar=False)
+    peer.warmup(jax.random.key(3))
+    begun = time.perf_counter()
+    peer.run(jax.random.key(4))
+    theirs = time.perf_counter() - begun
+    size_theirs = float(ess(np.asarray(peer.get_samples()["frictions"]).sum(-1)[None]))
+    ratio = (size / ours) / (size_theirs / theirs)
+    print(f"(c) N = {len(x)}: {size:.0f} effective samples in {ours:.1f} s")
+    print(f"    NumPyro's NUTS over the scan filter: {size_theirs:.0f} in {theirs:.1f} s")
+    print(f"    ratio {ratio:.0f} (aim {AIMS['sampling ratio']:.0f}); the peer's warm-up is not counted")
+    return {"ours": [size, ours], "numpyro": [size_theirs, theirs], "ratio": ratio}
+
+
+def _end_to_end(x: np.ndarray) -> dict[str, float]:
+    """(d): from positions to draws; compilation counts."""
+    begun = time.perf_counter()
+    posterior = bcg.sample(problem_of(x), bcg.Conjugate(), key=jax.random.key(5), progress=False)
+    spent = time.perf_counter() - begun
+    friction = posterior["posterior"]["memory.frictions"].sum("mode").values
+    print(f"(d) 4 x 1,000 draws at N = {len(x)}: {spent:.1f} s (aim {AIMS['seconds']:.0f})")
+    mean, error = friction.mean(), friction.std()
+    print(f"    integral of the kernel {mean:.2f} ± {error:.2f} amu/ps, true {sum(FRICTIONS):g}")
+    return {"s": spent, "friction": float(friction.mean()), "deviation": float(friction.std())}
+
+
+def _truth() -> dict[str, Any]:
+    return {
+        "memory.times": jnp.array(TIMES),
+        "memory.frictions": jnp.array(FRICTIONS),
+        "potential.coefficients": jnp.array(FORCE),
+    }
+
+
+def _fastest(function: Callable[[], Any], repeats: int = REPEATS) -> float:
+    """Seconds of the fastest call after one that compiles."""
+    jax.block_until_ready(function())
+    spent = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        jax.block_until_ready(function())
+        spent.append(time.perf_counter() - begun)
+    return min(spent)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--longest", type=int, default=7, help="power of ten of the longest trajectory")
+    parser.add_argument("--peer-frames", type=int, default=10**6)
+    parser.add_argument("--nuts-frames", type=int, default=20_000)
+    parser.add_argument("--skip", type=lambda text: text.split(","), default=[])
+    parser.add_argument("--output", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
