@@ -35,6 +35,7 @@ from bayescg.likelihoods.path_frames import FrameStretch, Members, PathFrames, g
 from bayescg.likelihoods.path_model import state_space
 from bayescg.likelihoods.path_scales import apparent_mass, mean_curvature, support, timescales
 from bayescg.likelihoods.path_series import Stretch, check_enough, stretches
+from bayescg.memory import Pairwise, check_stable
 from bayescg.model import Model
 from bayescg.numerics.innovations import (
     InnovationFilter,
@@ -111,8 +112,14 @@ class Path(AbstractConjugateLikelihood):
                 "model must have a memory, got none. Write for example "
                 "bayescg.Model(potential, memory=bayescg.memory.Prony(modes=2))."
             )
+        require(
+            not isinstance(model.memory, Pairwise),
+            "memory must be one of single beads, got Pairwise, whose noise is shared by pairs. Take it for "
+            "simulations: bayescg.inference.with_memory and bayescg.refine.",
+        )
         parts = stretches(data, self.observed)
         memory = model.memory.prepare(timescales(parts))
+        check_stable(memory)
         potential = model.potential
         if potential is not None:
             potential = potential.prepare(support(parts, data, potential))

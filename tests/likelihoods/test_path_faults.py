@@ -113,3 +113,27 @@ def test_no_noise_at_all_has_no_density():
     still = with_values(model, {"memory.friction": jnp.array(0.0)})
     assert not np.isfinite(float(path.log_likelihood(still, seen)))
     assert np.isfinite(float(path.log_likelihood(model, seen)))
+
+
+class Heating(bcg.interfaces.AbstractMemory):
+    """An auxiliary variable that grows: friction of the wrong sign."""
+
+    def drift(self):
+        return bcg.interfaces.Drift(jnp.array([[-2.0]]), jnp.array([3.0]), jnp.zeros(()))
+
+    def prepare(self, timescales):
+        return self
+
+    def coordinates(self):
+        return {}
+
+
+def test_an_unstable_kernel_is_refused():
+    with pytest.raises(bcg.BayescgError, match=r"Heating .*eigenvalue"):
+        bcg.likelihoods.Path().prepare(bcg.Model(None, Heating()), dataset(walk(), INTERVAL, mass=18.0))
+
+
+def test_a_memory_of_pairs_is_refused():
+    pairs = bcg.memory.Pairwise(bcg.memory.Prony(1), cutoff=0.5)
+    with pytest.raises(bcg.BayescgError, match=r"memory must be one of single beads, got Pairwise"):
+        bcg.likelihoods.Path().prepare(bcg.Model(None, pairs), dataset(walk(), INTERVAL, mass=18.0))

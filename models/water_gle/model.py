@@ -1,0 +1,79 @@
+"""Water as one bead with memory: potential from forces, memory given it, then refined by simulations.
+
+    python model.py
+
+Fits potential and memory of the shipped water, simulates both posteriors, prints diffusion and velocity
+correlations beside the atomistic ones and writes output/water_gle.png and output/report.html.
+BAYESCG_SMALL=1 asks for the smallest size.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import bayescg as bcg
+
+SMALL = "BAYESCG_SMALL" in os.environ
+OUTPUT = Path("output")
+
+bcg.enable_x64()
+forces = bcg.data.water(frames=16 if SMALL else None)
+motion = bcg.data.water_dynamics(frames=40 if SMALL else None)
+model = bcg.Model(
+    bcg.potentials.PairSpline(cutoff=0.9, knots=8 if SMALL else 24),
+    memory=bcg.memory.OscillatoryProny(modes=1 if SMALL else 2),
+)
+terms = bcg.likelihoods.ForceMatching().on(forces) + bcg.likelihoods.Path(observed="velocities").on(motion)
+problem = bcg.Problem(model, bcg.priors.default(model), terms)
+sampler = bcg.Cut(bcg.Conjugate(), draws=2 if SMALL else 25)
+posterior = bcg.sample(problem, sampler, key=jax.random.key(0), progress=False)
+
+observable = bcg.observables.VACF(maximum=0.1 if SMALL else 0.5)
+runs = {"draws": 2 if SMALL else 8, "steps": 400 if SMALL else 10_000, "measure_every": 2, "progress": False}
+data = bcg.predict.evaluate(observable, motion)
+
+
+def show(name, found):
+    """Print diffusion and correlation beside the data's; return the simulation."""
+    simulated = bcg.simulate(
+        problem,
+        found,
+        observables=[observable, bcg.observables.RDF()],
+        key=jax.random.key(1),
+        temperature=motion.attrs["temperature"],
+        **runs,
+    )
+    curve = simulated["summary/velocity_correlation"]["mean"].values
+    target = data["velocity_correlation"].values
+    lags = data["lag_time"].values
+    difference = np.sqrt(np.mean((curve / curve[0] - target / target[0]) ** 2))
+    ratio = np.trapezoid(curve, lags) / np.trapezoid(target, lags)
+    peak = simulated["summary/radial_distribution"]["mean"].values.max()
+    print(f"{name}: D over the data's {ratio:.3f}, g(r) peak {peak:.2f}")
+    print(f"{name}: root mean square difference of the velocity autocorrelation {difference:.3f}")
+    return simulated
+
+
+show("cut posterior", posterior)
+refined = bcg.refine(
+    problem,
+    posterior,
+    motion,
+    key=jax.random.key(2),
+    maximum=0.1 if SMALL else 1.0,
+    iterations=2 if SMALL else 5,
+    draws=2,
+    steps=400 if SMALL else 6_000,
+    sampler=bcg.NUTS(chains=2, warmup=20, draws=4) if SMALL else None,
+    progress=False,
+)
+print("rms difference by iteration:", np.round(refined["refinement"]["rms_difference"].values, 3))
+simulated = show("refined", refined)
+
+OUTPUT.mkdir(exist_ok=True)
+bcg.viz.plot_memory(refined).savefig(OUTPUT / "memory.png", dpi=150)
+figure = bcg.viz.plot_observable(simulated, "velocity_correlation", reference=data)
+figure.savefig(OUTPUT / "water_gle.png", dpi=150)
+bcg.report(OUTPUT / "report.html", refined, None, simulated, reference=forces)
