@@ -96,7 +96,8 @@ def test_fit_by_flags_and_by_file_are_the_same_run(beads, tmp_path, monkeypatch)
     """Both reach the pipeline of the demo, with equal settings and equal beads."""
     runs = []
 
-    def record(settings, read, **_):
+    def record(settings, read, read_dynamics, **_):
+        assert read_dynamics() is None
         runs.append((settings, read()))
         return "done"
 
@@ -182,6 +183,7 @@ def test_small_demo_writes_everything_and_says_what_it_found(tmp_path, capsys):
     assert {path.name for path in output.iterdir()} == {
         ".bayescg-output", "posterior.nc", "simulated.nc", "report.html", "summary.txt", "settings.toml",
         "potential.png", "rank.png", "trace.png", "identifiability.png", "radial_distribution.png",
+        "memory.nc", "motion.nc", "memory.png", "velocity_correlation.png",
     }  # fmt: skip
     posterior = xr.load_datatree(output / "posterior.nc")
     assert posterior["posterior"].sizes["chain"] == 2

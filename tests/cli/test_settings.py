@@ -69,7 +69,7 @@ def test_written_settings_read_back_alike(tmp_path, named):
 def test_every_setting_is_written():
     given = Settings(
         topology="t", trajectory=("x",), temperature=1.0, units="u", selection="s", frames=":", start=0.1,
-        checkpoint="c",
+        checkpoint="c", dynamics=("y",),
     )  # fmt: skip
     written = {line.partition(" = ")[0] for line in as_toml(given).splitlines()}
     assert written == {field.name for field in dataclasses.fields(Settings)}

@@ -89,6 +89,7 @@ def test_overdamped_memory_is_the_limit_of_a_small_mass():
     np.testing.assert_allclose(np.sort(np.linalg.eigvals(A).real), slow, rtol=1e-5)
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("normalized", [True, False])
 def test_scatter_is_as_bartlett_says(normalized):
     """The squared whitened gap has the mean and variance of chi² with as many degrees as lags."""
