@@ -16,8 +16,8 @@ from bayescg.potentials import PairSpline
 from bayescg.predict import evaluate, simulate
 from bayescg.reporting import Motion
 
-MEMORY_DRAWS = 100
-"""Draws of the memory in all: each is a chain of its own."""
+MEMORY_DRAWS, MOTION_DRAWS = 40, 8
+"""Draws of the memory in all, each a chain of its own; and those that are simulated, at most."""
 
 LONGEST_LAG = 0.5
 """Of the velocity autocorrelation, ps."""
@@ -57,12 +57,12 @@ def compute_motion(
     if not settings.simulate_draws or "box" not in dynamics:
         return Motion(posterior)
     observable = VACF(maximum=LONGEST_LAG)
-    say(f"motion: {settings.simulate_draws} draws with their memories")
+    say(f"motion: {min(settings.simulate_draws, MOTION_DRAWS)} draws with their memories")
     simulated = simulate(
         problem,
         posterior,
         key=key_simulate,
-        draws=settings.simulate_draws,
+        draws=min(settings.simulate_draws, MOTION_DRAWS),
         steps=settings.simulate_steps,
         timestep=settings.simulate_timestep,
         temperature=float(dynamics.attrs["temperature"]),

@@ -37,7 +37,7 @@ STEP_SIZE = 0.5
 TREE_DEPTH = 7
 """Longest trajectory 128 steps: 64 widths, enough to reach a conditional posterior far from the mean one."""
 
-CLIMBS = 4
+CLIMBS = 3
 """Searches for the mode, each from a prior draw: kernels of several modes have several maxima."""
 
 LANES_AT_ONCE = 8

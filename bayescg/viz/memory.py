@@ -213,5 +213,5 @@ def _friction(axes: Axes, draws: NumpyArray, lines: list[_Line]) -> None:
     axes.set_xlabel("friction, integral of K (amu/ps)")
     axes.set_ylabel("draws per amu/ps")
     axes.set_ylim(top=1.25 * axes.get_ylim()[1])
-    panel_title(axes, f"friction {np.median(draws):#.3g} ({low:#.3g} to {high:#.3g}) amu/ps")
+    panel_title(axes, f"friction {np.median(draws):.3g} ({low:.3g} to {high:.3g}) amu/ps")
     axes.legend(handles=[shade, median], loc="upper right", fontsize=7.0)
