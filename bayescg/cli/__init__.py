@@ -38,8 +38,8 @@ SMALL = {
 SMALL_FRAMES = 32
 """Frames of `demo --small`: the fewest that give sandwich intervals and held-out scores some meaning."""
 
-DYNAMICS_FRAMES, SMALL_DYNAMICS = 200, 60
-"""Frames of the fast trajectory in the demo, 2 ps with 306,000 velocity components, and in the small one."""
+DYNAMICS_FRAMES, SMALL_DYNAMICS = 150, 60
+"""Frames of the fast trajectory in the demo, 229,500 velocity components, and in the small one."""
 
 BAD_INPUT, INTERRUPTED = 2, 130
 """Exit codes."""
