@@ -27,7 +27,7 @@ model = bcg.Model(
 )
 terms = bcg.likelihoods.ForceMatching().on(forces) + bcg.likelihoods.Path(observed="velocities").on(motion)
 problem = bcg.Problem(model, bcg.priors.default(model), terms)
-sampler = bcg.Cut(bcg.Conjugate(), draws=2 if SMALL else 25)
+sampler = bcg.Cut(bcg.Conjugate(), draws=6 if SMALL else 25)
 posterior = bcg.sample(problem, sampler, key=jax.random.key(0), progress=False)
 
 observable = bcg.observables.VACF(maximum=0.1 if SMALL else 0.5)
@@ -66,7 +66,7 @@ refined = bcg.refine(
     iterations=2 if SMALL else 5,
     draws=2,
     steps=400 if SMALL else 6_000,
-    sampler=bcg.NUTS(chains=2, warmup=20, draws=4) if SMALL else None,
+    sampler=bcg.NUTS(chains=2, warmup=20, draws=10) if SMALL else None,
     progress=False,
 )
 print("rms difference by iteration:", np.round(refined["refinement"]["rms_difference"].values, 3))
