@@ -1,5 +1,24 @@
 """Settings of every test and doctest of this repository: float64. Warnings are errors (pyproject.toml)."""
 
+import gc
+from pathlib import Path
+
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+# Each program that XLA compiles holds mappings of memory, and Linux gives a process 65,530 of them
+# (vm.max_map_count); past that the compiler dies of a segmentation fault. Half is left for one file's own.
+MOST_MAPPINGS = 30_000
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Drop the compiled programs of finished files before the process runs out of memory mappings."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
