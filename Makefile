@@ -29,9 +29,12 @@ PIP_LINES := { grep --line-buffered -E '^(Collecting|Building|Installing)' || tr
 demo: $(INSTALLED)
 	$(BIN)/bayescg demo
 
-# one file goes to one worker: what a file compiles, it compiles once
+# tests compile more than they compute, and XLA's older code generator needs two thirds of the time
+QUICK_TO_COMPILE := XLA_FLAGS=--xla_cpu_use_fusion_emitters=false
+
+# one file goes to one worker: what a file compiles, it compiles once. A worker that dies ends the run.
 test: check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 10
+	$(QUICK_TO_COMPILE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 --durations 10
 
 check: $(INSTALLED_TEST)
 	$(BIN)/ruff format --check .

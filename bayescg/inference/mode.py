@@ -52,6 +52,16 @@ class Local(NamedTuple):
 
 
 @eqx.filter_jit
+def densities(density: LogDensity, points: Float[Array, "point parameter"]) -> Float[Array, " point"]:
+    """Log densities of many points, compiled once for their number.
+
+    Example:
+        >>> densities(lambda u: -jnp.sum(u**2), jnp.ones((3, 2))).tolist()
+        [-2.0, -2.0, -2.0]
+    """
+    return jax.vmap(density)(points)
+
+
 def local_gaussian(
     density: LogDensity,
     u: Float[Array, " parameter"],
@@ -74,14 +84,10 @@ def local_gaussian(
         >>> round(float(jnp.abs(local.scale.as_matrix())[0, 0]), 6), local.step.round(6).tolist()
         (3.0, [-1.0])
     """
-    v = u / width
-    gradient = jax.grad(lambda v: density(v * width))
-    scale = _diagonal_scale(gradient, v) if u.size > DENSE_LIMIT else _dense_scale(gradient, v)
-    whitened = scale.T.mv(gradient(v))
-    values = jax.vmap(lambda z: density((v + scale.mv(z)) * width))(noise)
-    volume = _log_determinant(scale) + jnp.sum(jnp.log(width))
-    elbo = jnp.mean(values) + volume + 0.5 * u.size * jnp.log(2 * jnp.pi * jnp.e)
-    return Local(_stretched(scale, width), scale.mv(whitened) * width, whitened @ whitened / 2, elbo)
+    scale, step, gain, volume = _curved(density, u, width)
+    points = _spread(scale, u, noise)
+    elbo = jnp.mean(densities(density, points)) + volume + 0.5 * u.size * jnp.log(2 * jnp.pi * jnp.e)
+    return Local(scale, step, gain, elbo)
 
 
 @eqx.filter_jit
@@ -157,6 +163,24 @@ def _polish(density: LogDensity, u: NumpyArray, inspect: Callable[[NumpyArray], 
         u, value = u + length * step, trial
         path.append(u)
     return path
+
+
+@eqx.filter_jit
+def _curved(
+    density: LogDensity, u: Array, width: Array
+) -> tuple[lx.AbstractLinearOperator, Array, Array, Array]:
+    """C, Newton's step, its gain and log|det C|."""
+    v = u / width
+    gradient = jax.grad(lambda v: density(v * width))
+    scale = _diagonal_scale(gradient, v) if u.size > DENSE_LIMIT else _dense_scale(gradient, v)
+    whitened = scale.T.mv(gradient(v))
+    volume = _log_determinant(scale) + jnp.sum(jnp.log(width))
+    return _stretched(scale, width), scale.mv(whitened) * width, whitened @ whitened / 2, volume
+
+
+@eqx.filter_jit
+def _spread(scale: lx.AbstractLinearOperator, u: Array, noise: Array) -> Array:
+    return u + jax.vmap(scale.mv)(noise)
 
 
 def _dense_scale(gradient: Callable[[Array], Array], v: Array) -> lx.AbstractLinearOperator:

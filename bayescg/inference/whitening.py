@@ -29,7 +29,15 @@ import numpy as np
 
 from bayescg._checks import BayescgError, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
-from bayescg.inference.mode import DENSE_LIMIT, Local, LogDensity, climb, local_gaussian, value_and_gradient
+from bayescg.inference.mode import (
+    DENSE_LIMIT,
+    Local,
+    LogDensity,
+    climb,
+    densities,
+    local_gaussian,
+    value_and_gradient,
+)
 from bayescg.inference.sampler import Target
 
 PRIOR_DRAWS = 64
@@ -73,7 +81,6 @@ class _Prior(NamedTuple):
     """What is drawn before anything is known of the posterior."""
 
     draws: Array
-    densities: Array
     noise: Array
     starts: Array
 
@@ -111,14 +118,17 @@ def whiten(problem: Target, *, key: PRNGKeyArray, chains: int = 4) -> Whitening:
     require_x64("Whitening")
     chains = whole("chains", chains)
     density = problem.log_density
-    prior = _ask_prior(problem.initial, density, key, problem.dimension, chains)
+    prior = _ask_prior(problem.initial, key, problem.dimension, chains)
     width = _width(np.asarray(prior.draws))
     widths = jnp.asarray(width)
 
     def inspect(u: NumpyArray) -> Local:
         return local_gaussian(density, jnp.asarray(u), width=widths, noise=prior.noise)
 
-    fits = [_best(climb(density, u, width=width, inspect=inspect), inspect) for u in _begin(prior, chains)]
+    fits = [
+        _best(climb(density, u, width=width, inspect=inspect), inspect)
+        for u in _begin(density, prior, chains)
+    ]
     best = max(fits, key=lambda fit: fit.elbo)
     own = [fit if fit.elbo > best.elbo - NEGLIGIBLE else best for fit in fits]
     starts = [_start(density, fit, z) for fit, z in zip(own, np.asarray(prior.starts), strict=True)]
@@ -150,7 +160,6 @@ def blank(dimension: int, chains: int) -> Whitening:
 @eqx.filter_jit
 def _ask_prior(
     initial: Callable[[PRNGKeyArray], Array],
-    density: LogDensity,
     key: PRNGKeyArray,
     dimension: int,
     chains: int,
@@ -161,7 +170,6 @@ def _ask_prior(
     half = jax.random.normal(key_noise, (ELBO_DRAWS // 2, dimension))
     return _Prior(
         draws=draws,
-        densities=jax.vmap(density)(draws),
         noise=jnp.concatenate([half, -half]),  # odd terms of the log density cancel
         starts=jax.random.normal(key_starts, (chains, dimension)),
     )
@@ -173,9 +181,9 @@ def _width(draws: NumpyArray) -> NumpyArray:
     return np.where(high > low, (high - low) / 2, 1.0)
 
 
-def _begin(prior: _Prior, chains: int) -> NumpyArray:
+def _begin(density: LogDensity, prior: _Prior, chains: int) -> NumpyArray:
     """Prior draws of finite density, one for every chain."""
-    finite = np.flatnonzero(np.isfinite(prior.densities))
+    finite = np.flatnonzero(np.isfinite(densities(density, prior.draws)))
     if not finite.size:
         raise BayescgError(
             "log_density must be finite where the prior puts its mass, got no finite value at "

@@ -188,20 +188,25 @@ def innovation_filter(model: StateSpace, grid: LagGrid, pieces: Pieces) -> Innov
     W = lyapunov(loop.T, jnp.outer(c, c))
     rho = jnp.outer(c, model.feedthrough) - loop.T @ W @ steady.inputs
     half, full, ends = grid.length // 2, grid.length, pieces.grid
-    wanted = (
-        *(grid.nodes, grid.checks, ends.nodes, ends.checks),
-        *(np.array(pieces.exponents), np.array([half, full])),
-    )
+    grids = (grid,) if ends == grid else (grid, ends)
+    wanted = [np.array(pieces.exponents), np.array([half, full])]
+    for each in grids:
+        wanted += [each.seeds, each.checks]
     places = np.cumsum([lags.size for lags in wanted])[:-1]
-    powers = jnp.split(matrix_powers(loop, np.concatenate(wanted)), places)
-    left_out, end_left_out = grid.interpolation_error(*powers[:2]), ends.interpolation_error(*powers[2:4])
+    spans, at_half_and_end, *rest = jnp.split(matrix_powers(loop, np.concatenate(wanted)), places)
+    powers = [each.grown(seeds) for each, seeds in zip(grids, rest[::2], strict=True)]
+    errors = [
+        each.interpolation_error(at_nodes, at_checks)
+        for each, at_nodes, at_checks in zip(grids, powers, rest[1::2], strict=True)
+    ]
+    left_out = errors[0]
     if pieces.longest > full:
         # a geometric series of the fall from half the grid to its end, in steps of half a grid
-        at_half, at_end = jnp.abs(powers[5])
+        at_half, at_end = jnp.abs(at_half_and_end)
         fall = jnp.max(at_end) / jnp.maximum(jnp.max(at_half), jnp.finfo(loop.dtype).tiny)
         beyond = at_end * half / jnp.where(fall < SLOWEST_FALL, 1 - fall, 1.0)
         left_out = left_out + jnp.asarray(jnp.where(fall < SLOWEST_FALL, beyond, jnp.inf))
-    return InnovationFilter(model, steady, W, rho, powers[0], powers[2], powers[4], left_out, end_left_out)
+    return InnovationFilter(model, steady, W, rho, powers[0], powers[-1], spans, left_out, errors[-1])
 
 
 def log_likelihood_form(

@@ -6,12 +6,15 @@ Chebyshev's points, on which Φ^l is interpolated,
 
     Σ_l Φ^l s_l = Σ_q Φ^(l_q) s̄_q,        s̄_q = Σ_l λ_q(l) s_l,
 
-with Lagrange's polynomials λ_q, taken once. A mode that decays as e^(-g l) is caught to rounding error; one
-that still oscillates many times within a panel is not, which comparison at lags between the nodes shows.
+with Lagrange's polynomials λ_q, taken once. The nodes of a panel are twice those of the one before, so that
+Φ^l there is a square: powers cost one product for every node, however long the lags. A mode that decays as
+e^(-g l) is caught to rounding error; one that still oscillates many times within a panel is not, which
+comparison at lags between the nodes shows.
 """
 
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -78,6 +81,40 @@ class LagGrid(eqx.Module):
                 weights = panel.weights[:, : len(part)]
                 gathered[panel.place : panel.place + len(weights)] = np.tensordot(weights, part, axes=1)
         return gathered
+
+    @property
+    def seeds(self) -> NumpyArray:
+        """Lags at which powers must be given, from which `grown` has those at the nodes."""
+        layout = _layout(self.length, self.dense, self.nodes_per_panel)
+        width = _width(layout.alone)
+        return np.concatenate(
+            [np.arange(width), width * np.arange(-(-layout.alone // width)), layout.first_panel]
+        )
+
+    def grown(self, powers: Float[Array, "seed state state"]) -> Float[Array, "node state state"]:
+        """Powers at the nodes.
+
+        Args:
+            powers: at the seeds.
+
+        Example:
+            >>> import jax.numpy as jnp
+            >>> grid, matrix = LagGrid(length=5000, dense=64, nodes_per_panel=24), jnp.array([[0.999]])
+            >>> bool(jnp.allclose(grid.grown(matrix_powers(matrix, grid.seeds))[:, 0, 0], 0.999**grid.nodes))
+            True
+        """
+        layout = _layout(self.length, self.dense, self.nodes_per_panel)
+        width, states = _width(layout.alone), powers.shape[-1]
+        few, steps, first = jnp.split(powers, [width, width + -(-layout.alone // width)])
+        alone = jnp.einsum("aij,bjk->abik", steps, few).reshape(-1, states, states)[: layout.alone]
+        if not layout.panels:
+            return alone
+
+        def double(panel: Array, _: None) -> tuple[Array, Array]:
+            return panel @ panel, panel
+
+        _, panels = jax.lax.scan(double, first, None, length=len(layout.panels))
+        return jnp.concatenate([alone, panels.reshape(-1, states, states)])
 
     @property
     def checks(self) -> NumpyArray:
@@ -151,6 +188,7 @@ class _Panel(NamedTuple):
 class _Layout(NamedTuple):
     nodes: NumpyArray
     alone: int
+    first_panel: NumpyArray
     panels: tuple[_Panel, ...]
     checks: NumpyArray
     check_weights: NumpyArray
@@ -161,27 +199,33 @@ class _Layout(NamedTuple):
 def _layout(length: int, dense: int, per_panel: int) -> _Layout:
     alone = min(length, dense)
     nodes, panels, checks = [np.arange(alone)], [], []
-    place, begin = alone, dense
+    first = _near_chebyshev(dense, per_panel)
+    place, begin, at = alone, dense, first
     while begin < length:
-        at = _near_chebyshev(begin, 2 * begin, per_panel)
         weights = _lagrange(at, np.arange(begin, 2 * begin))
         panels.append(_Panel(begin, place, weights[:, : length - begin]))
         nodes.append(at)
         for lag in _worst(at, begin):
             checks.append((lag, place - alone, weights[:, lag - begin], begin / CHECKS))
-        place, begin = place + at.size, 2 * begin
+        place, begin, at = place + at.size, 2 * begin, 2 * at
     table = np.zeros((len(checks), place - alone))
     for row, (_, start, weights, _) in enumerate(checks):
         table[row, start : start + weights.size] = weights
     lags = np.array([check[0] for check in checks], dtype=int)
     lengths = np.array([check[3] for check in checks])
-    return _Layout(np.concatenate(nodes), alone, tuple(panels), lags, table, lengths)
+    seeds = first if panels else first[:0]
+    return _Layout(np.concatenate(nodes), alone, seeds, tuple(panels), lags, table, lengths)
 
 
-def _near_chebyshev(begin: int, end: int, count: int) -> NumpyArray:
-    """Whole numbers next to the Chebyshev points of [begin, end)."""
+def _width(alone: int) -> int:
+    """Powers of one and of a longer step, whose products are all that stand alone."""
+    return math.isqrt(max(alone - 1, 0)) + 1
+
+
+def _near_chebyshev(begin: int, count: int) -> NumpyArray:
+    """Whole numbers next to the Chebyshev points of [begin, 2 begin)."""
     x = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
-    return np.unique(np.round(begin + (end - 1 - begin) * x).astype(int))
+    return np.unique(np.round(begin * (1 + x)).astype(int))
 
 
 def _lagrange(nodes: NumpyArray, lags: NumpyArray) -> NumpyArray:

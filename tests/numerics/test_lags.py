@@ -38,6 +38,15 @@ def test_powers_of_a_matrix():
     np.testing.assert_allclose(matrix_powers(jnp.asarray(matrix), exponents), exact, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("length", "dense"), [(20_000, 128), (1000, 128), (100, 128), (50, 64), (1, 64)])
+def test_powers_grow_from_their_seeds(length, dense):
+    grid = LagGrid(length=length, dense=dense)
+    matrix = np.array([[0.9, 0.2], [-0.3, 0.8]])
+    exact = [np.linalg.matrix_power(matrix, n) for n in grid.nodes]
+    grown = grid.grown(matrix_powers(jnp.asarray(matrix), grid.seeds))
+    np.testing.assert_allclose(grown, exact, rtol=1e-10, atol=1e-300)
+
+
 def test_too_few_single_lags_are_refused():
     with pytest.raises(BayescgError, match="dense must be a whole number of at least 64"):
         LagGrid(length=10, dense=32)
