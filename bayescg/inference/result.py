@@ -27,6 +27,7 @@ from bayescg.inference.cut import Cut, modular
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.evidence import evidence_attributes
 from bayescg.inference.kernel_curves import frame_interval, memory_curves, memory_warnings
+from bayescg.inference.lag_warnings import lag_warnings
 from bayescg.inference.modules import modules_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
@@ -107,7 +108,7 @@ def sample(
         **_data_groups(problem),
     }
     robust, note = _robust(problem, sampler, center, draws)
-    warnings += note + memory_warnings(problem, values)
+    warnings += note + memory_warnings(problem, values) + lag_warnings(problem, values)
     naive = None
     if robust is not None:
         spread, positions = robust

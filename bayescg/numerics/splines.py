@@ -23,9 +23,6 @@ from scipy.interpolate import BSpline
 from bayescg._checks import require, whole
 from bayescg._typing import Array, Float, Int, NumpyArray
 
-ORDER = 4
-"""Number of polynomial coefficients per interval of a cubic."""
-
 
 class SplineBasis(NamedTuple):
     """A basis on the unit grid: interval m is [m, m + 1).
@@ -40,10 +37,6 @@ class SplineBasis(NamedTuple):
     polynomials: NumpyArray
     centers: NumpyArray
     periodic: bool
-
-
-CubicBasis = SplineBasis
-"""A basis of degree 3."""
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,9 +5,10 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from bayescg._checks import BayescgError, positive
+from bayescg._checks import positive
 from bayescg._typing import Array, Float, Int
-from bayescg.interfaces import AbstractPairPotential, Support, type_pair_index, type_pairs
+from bayescg.interfaces import AbstractPairPotential, Support
+from bayescg.potentials.pair_parameters import pair_names, pair_place, per_pair
 
 SWITCH = 0.9
 """Fraction of the cutoff at which switching begins."""
@@ -59,40 +60,23 @@ class LennardJones(AbstractPairPotential):
     def prepare(self, support: Support) -> "LennardJones":
         """One epsilon and sigma per pair of types."""
         support.check_types(self.type_names)
-        count = len(type_pairs(len(support.type_names)))
-        for name, value, unit in (("epsilon", self.epsilon, "kJ/mol"), ("sigma", self.sigma, "nm")):
-            if value.shape not in ((), (1,), (count,)):
-                raise BayescgError(
-                    f"{name} must be one number or one per pair of types ({count}), got shape {value.shape}. "
-                    "Give one for all pairs, or as many as there are pairs of bead types."
-                )
-            if not bool(jnp.all((value > 0) & jnp.isfinite(value))):
-                raise BayescgError(
-                    f"{name} must be positive, got {value.tolist()} {unit}. Give the scale you expect: "
-                    "the default prior is centered there."
-                )
         return LennardJones(
-            jnp.broadcast_to(self.epsilon, (count,)),
-            jnp.broadcast_to(self.sigma, (count,)),
+            per_pair("epsilon", self.epsilon, support=support, unit="kJ/mol"),
+            per_pair("sigma", self.sigma, support=support, unit="nm"),
             self.cutoff,
             support.type_names,
         )
 
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Names of the type pairs."""
-        names = ["-".join(self.type_names[i] for i in pair) for pair in type_pairs(len(self.type_names))]
+        names = pair_names(self.type_names)
         return {path: {"type_pair": names} for path in ("epsilon", "sigma")}
 
     def pair_energy(
         self, distance: Float[Array, ""], first_type: Int[Array, ""], second_type: Int[Array, ""]
     ) -> Float[Array, ""]:
         """u(r) of one pair, kJ/mol."""
-        if not self.type_names:
-            raise BayescgError(
-                "LennardJones has no bead types yet. Put the model into a bayescg.Problem with data, or call "
-                "prepare with the bead types."
-            )
-        pair = type_pair_index(first_type, second_type, len(self.type_names))
+        pair = pair_place(first_type, second_type, type_names=self.type_names, owner="LennardJones")
         epsilon, sigma = self.epsilon[pair], self.sigma[pair]
         sixth = (sigma / distance) ** 6
         return 4 * epsilon * (sixth**2 - sixth) * switch(distance, SWITCH * self.cutoff, self.cutoff)

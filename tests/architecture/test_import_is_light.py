@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("jax_md", "e3nn_jax", "MDAnalysis", "matplotlib", "openmm")
+HEAVY = ("jax_md", "e3nn_jax", "MDAnalysis", "matplotlib", "openmm", "numba")
 
 
 def loaded_by(statement):
