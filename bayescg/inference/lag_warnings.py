@@ -37,7 +37,8 @@ def lag_warnings(problem: Problem, values: Mapping[str, Any]) -> list[str]:
         >>> model = bcg.Model(spline, memory=bcg.memory.Markovian(friction=500.0))
         >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
         >>> values = {"memory.friction": 500.0, "potential.coefficients": np.zeros((1, 7))}
-        >>> lag_warnings(problem, {path: np.broadcast_to(v, (2, 3, *np.shape(v))) for path, v in values.items()})
+        >>> draws = {path: np.broadcast_to(v, (2, 3, *np.shape(v))) for path, v in values.items()}
+        >>> lag_warnings(problem, draws)
         []
     """
     looked_at = [
@@ -58,8 +59,8 @@ def lag_warnings(problem: Problem, values: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"{near} of {kept.size} draws have kernels whose filter rings on until lags that were left out "
-        f"(bounds up to {bounds.max():.2g} of the log likelihood; above {MOST_NEGLECTED:g} the density is taken "
-        "as zero): the posterior may be cut off there. Save frames further apart, or give the memory's times "
+        f"(bounds up to {bounds.max():.2g} of the log likelihood; above {MOST_NEGLECTED:g} the density is "
+        "taken as zero): the posterior may be cut off there. Save frames further apart, or give the memory's times "
         "a prior that ends earlier."
     ]
 
