@@ -60,8 +60,8 @@ def lag_warnings(problem: Problem, values: Mapping[str, Any]) -> list[str]:
     return [
         f"{near} of {kept.size} draws have kernels whose filter rings on until lags that were left out "
         f"(bounds up to {bounds.max():.2g} of the log likelihood; above {MOST_NEGLECTED:g} the density is "
-        "taken as zero): the posterior may be cut off there. Save frames further apart, or give the memory's times "
-        "a prior that ends earlier."
+        "taken as zero): the posterior may be cut off there. Save frames further apart, or give the "
+        "memory's times a prior that ends earlier."
     ]
 
 

@@ -271,7 +271,12 @@ def _robust(
 @eqx.filter_jit
 def _over_draws(function: Callable[[Any], Any], draws: Any) -> Any:
     """A function of every draw, in one program that problems of the same shapes share."""
-    return jax.lax.map(function, draws, batch_size=DRAWS_AT_ONCE)
+    count = jax.tree.leaves(draws)[0].shape[0]
+    # full batches only: a smaller last one would be compiled as a program of its own
+    full = -(-count // DRAWS_AT_ONCE) * DRAWS_AT_ONCE if count > DRAWS_AT_ONCE else count
+    places = jnp.minimum(jnp.arange(full), count - 1)
+    values = jax.lax.map(function, jax.tree.map(lambda leaf: leaf[places], draws), batch_size=DRAWS_AT_ONCE)
+    return jax.tree.map(lambda leaf: leaf[:count], values)
 
 
 def _fingerprint(problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray) -> str:
