@@ -68,10 +68,11 @@ def lag_warnings(problem: Problem, values: Mapping[str, Any]) -> list[str]:
 @eqx.filter_jit
 def _left_out(problem: Problem, values: dict[str, Array], terms: tuple[int, ...]) -> Array:
     def of_draw(draw: dict[str, Array]) -> Array:
-        joint = problem.with_values(draw)
-        bounds = [
-            joint.likelihoods[index].left_out(joint.model, problem.observations[index]) for index in terms
-        ]
+        joint, bounds = problem.with_values(draw), []
+        for index in terms:
+            likelihood = joint.likelihoods[index]
+            assert isinstance(likelihood, Path)
+            bounds.append(likelihood.left_out(joint.model, problem.observations[index]))
         return jnp.max(jnp.stack(bounds))
 
     return jax.lax.map(of_draw, values)

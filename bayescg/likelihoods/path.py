@@ -268,11 +268,11 @@ class Path(AbstractConjugateLikelihood):
     def _choices(self, forces: Forces, parts: list[Stretch]) -> dict[str, Any]:
         """Where positions are measured from, the spring for reference, and whose the mass is."""
         takes = self.observed == "positions" and _takes_reference(forces, parts)
-        reference = mean_curvature(parts) if takes else 0.0
+        reference = mean_curvature(parts) if takes else 0.0  # zero where there is no well
         measured = forces.springs or reference > 0
         return {
             "origin": float(np.mean([part.positions.mean() for part in parts])) if measured else 0.0,
-            "reference": reference,
+            "reference": reference if reference > 0 else None,
             "mass": None if self.mass is None else float(self.mass),
             "infer": self.infers_mass,
         }

@@ -47,7 +47,7 @@ class Group(eqx.Module):
         temperature: K.
         interval: ps.
         origin: subtracted from positions, in their unit.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
     """
 
     sums: LagSums
@@ -57,8 +57,8 @@ class Group(eqx.Module):
     grid: LagGrid
     temperature: float = eqx.field(static=True)
     interval: float = eqx.field(static=True)
-    origin: float = eqx.field(static=True)
-    reference: float = eqx.field(static=True)
+    origin: Float[Array, ""]
+    reference: Float[Array, ""] | None
 
 
 class Plan(NamedTuple):
@@ -70,14 +70,14 @@ class Plan(NamedTuple):
             is a spring, and behind the features of velocities.
         features: number of linear coefficients.
         origin: subtracted from positions.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
     """
 
     observed: str
     positions: bool
     features: int
     origin: float
-    reference: float
+    reference: float | None
 
     @property
     def known(self) -> int:
@@ -175,8 +175,8 @@ class GroupBuilder:
             self._grid,
             self._key.temperature,
             self._key.interval,
-            self._plan.origin,
-            self._plan.reference,
+            jnp.asarray(self._plan.origin),
+            None if self._plan.reference is None else jnp.asarray(self._plan.reference),
         )
 
     def _new(self) -> CorrelationSums:

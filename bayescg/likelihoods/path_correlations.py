@@ -39,7 +39,7 @@ def gather_groups(
     *,
     observed: str,
     origin: float,
-    reference: float,
+    reference: float | None,
     mass: float | None,
     infer: bool,
 ) -> tuple[Group, ...]:
@@ -50,11 +50,11 @@ def gather_groups(
         forces: of the prepared potential, all but the springs linear.
         observed: "positions" or "velocities".
         origin: subtracted from positions where there is a spring.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
         mass: of every bead, amu; None for that of the data.
         infer: whether mass is a parameter.
     """
-    positions = bool(forces.springs) or reference > 0
+    positions = bool(forces.springs) or reference is not None
     plan = Plan(observed, positions, forces.features, origin, reference)
     members = [group_beads(part, mass, infer) for part in parts]
     keys = sorted({key for of_part in members for key in of_part}, key=repr)

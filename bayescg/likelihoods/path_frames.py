@@ -71,13 +71,13 @@ class PathFrames(eqx.Module):
     Attributes:
         stretches: of consecutive frames.
         origin: subtracted from positions.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
         before: whether the force of a row is that before the step (positions) or after it (velocities).
     """
 
     stretches: tuple[FrameStretch, ...]
-    origin: float = eqx.field(static=True)
-    reference: float = eqx.field(static=True)
+    origin: Float[Array, ""]
+    reference: Float[Array, ""] | None
     before: bool = eqx.field(static=True)
 
     def log_densities(
@@ -152,7 +152,7 @@ def gather_path_frames(
     observed: str,
     spring: bool,
     origin: float,
-    reference: float,
+    reference: float | None,
     mass: float | None,
     infer: bool,
 ) -> PathFrames:
@@ -164,7 +164,7 @@ def gather_path_frames(
         observed: "positions" or "velocities".
         spring: whether the position itself and one are inputs.
         origin: subtracted from positions.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
         mass: of every bead, amu; None for that of the data.
         infer: whether mass is a parameter.
     """
@@ -173,7 +173,7 @@ def gather_path_frames(
     for part in parts:
         beads = np.arange(part.positions.shape[1])
         known, start = known_series(
-            part, beads, observed=observed, positions=spring or reference > 0, origin=origin
+            part, beads, observed=observed, positions=spring or reference is not None, origin=origin
         )
         members = tuple(
             Members(jnp.asarray(chosen), None if key.mass is None else jnp.asarray(key.mass))
@@ -195,7 +195,8 @@ def gather_path_frames(
                 blocks,
             )
         )
-    return PathFrames(tuple(stretches), origin, reference, observed == "positions")
+    kept = None if reference is None else jnp.asarray(reference)
+    return PathFrames(tuple(stretches), jnp.asarray(origin), kept, observed == "positions")
 
 
 def _neighbors(part: Stretch, cutoff: float) -> NumpyArray:

@@ -57,8 +57,8 @@ def state_space(
     noise: Float[Array, ""] | None,
     temperature: float,
     interval: float,
-    origin: float,
-    reference: float,
+    origin: Float[Array, ""] | float,
+    reference: Float[Array, ""] | None,
 ) -> StateSpace:
     """State space of one observed series; pure.
 
@@ -71,7 +71,7 @@ def state_space(
         temperature: K.
         interval: dt, ps.
         origin: that positions are measured from.
-        reference: stiffness of a spring that kicks take back; zero for none.
+        reference: stiffness of a spring that kicks take back; None for none.
     """
     if observed == "velocities":
         return velocity_model(memory, mass, temperature=temperature, interval=interval)
@@ -79,7 +79,7 @@ def state_space(
     if forces.springs:
         k, c = forces.spring()
         spring = Spring(k, c - origin, jnp.zeros(()))
-    elif reference:
+    elif reference is not None:
         spring = Spring(jnp.asarray(reference), jnp.zeros(()), jnp.asarray(reference))
     return position_model(
         memory, mass, temperature=temperature, interval=interval, spring=spring, noise=noise

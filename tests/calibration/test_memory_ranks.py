@@ -53,7 +53,10 @@ CASES = {
 
 def dataset(x):
     return xr.Dataset(
-        {"position": (("frame", "bead", "dim"), x[:, None, None], {"units": "nm"}), "mass": ("bead", [MASS])},
+        {
+            "position": (("frame", "bead", "dim"), x[:, None, None], {"units": "nm"}),
+            "mass": ("bead", [MASS], {"units": "amu"}),
+        },
         coords={"time": ("frame", INTERVAL * np.arange(len(x)), {"units": "ps"}), "dim": ["q"]},
         attrs={"temperature": TEMPERATURE},
     )
