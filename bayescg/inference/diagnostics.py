@@ -60,15 +60,23 @@ def named_warnings(table: xr.Dataset, sample_stats: xr.Dataset) -> list[str]:
         >>> named_warnings(table, xr.Dataset())[0][:27]
         'R-hat is 1.200 for x, above'
     """
-    sentences = []
+    chains = int(sample_stats.sizes.get("chain", 4))
+    draws = int(sample_stats.sizes.get("draw", MINIMUM_ESS_PER_CHAIN))
     worst = int(np.nanargmax(np.asarray(table["r_hat"])))
     largest = float(table["r_hat"][worst])
+    if draws < MINIMUM_ESS_PER_CHAIN:
+        # R-hat of so few independent draws is above 1.01 by chance alone
+        return [
+            f"{draws} draws per chain are too few to judge whether the chains agree (R-hat up to "
+            f"{largest:.2f}), and ends of intervals are rough. Draw more samples.",
+            *_divergences(sample_stats),
+        ]
+    sentences = []
     if largest > MAXIMUM_RHAT:
         sentences.append(
             f"R-hat is {largest:.3f} for {table['element'].values[worst]}, above {MAXIMUM_RHAT}: the chains "
             "disagree. Run longer, or look for several modes."
         )
-    chains = int(sample_stats.sizes.get("chain", 4))
     for key, what in (("ess_bulk", "bulk"), ("ess_tail", "tail")):
         least = int(np.nanargmin(np.asarray(table[key])))
         if float(table[key][least]) < MINIMUM_ESS_PER_CHAIN * chains:
@@ -76,14 +84,17 @@ def named_warnings(table: xr.Dataset, sample_stats: xr.Dataset) -> list[str]:
                 f"The {what} effective sample size of {table['element'].values[least]} is "
                 f"{float(table[key][least]):.0f}, below {MINIMUM_ESS_PER_CHAIN} per chain. Draw more samples."
             )
-    if "diverging" in sample_stats:
-        count = int(sample_stats["diverging"].sum())
-        if count:
-            sentences.append(
-                f"{count} of {sample_stats['diverging'].size} transitions diverged: regions of high "
-                "curvature are not sampled. Raise target_acceptance, or change the prior's parametrization."
-            )
-    return sentences
+    return sentences + _divergences(sample_stats)
+
+
+def _divergences(sample_stats: xr.Dataset) -> list[str]:
+    count = int(sample_stats["diverging"].sum()) if "diverging" in sample_stats else 0
+    if not count:
+        return []
+    return [
+        f"{count} of {sample_stats['diverging'].size} transitions diverged: regions of high curvature are "
+        "not sampled. Raise target_acceptance, or change the prior's parametrization."
+    ]
 
 
 def _of_series(series: NumpyArray) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from bayescg.reporting import sections
 from bayescg.reporting.motion import Motion, motion_section
 from bayescg.reporting.page import page
 from bayescg.reporting.reference import reference_of
+from bayescg.reporting.sentences import warnings_of
 
 
 def report(
@@ -64,7 +65,10 @@ def report(
             "what bayescg.sample returned."
         )
     held = reference_of(simulated, reference)
-    parts = [sections.verdict(posterior, identified, simulated, held), sections.fitted(posterior)]
+    of_memory: list[str] = []
+    if motion is not None and motion.posterior is not posterior:
+        of_memory = warnings_of(motion.posterior, motion.simulated)
+    parts = [sections.verdict(posterior, identified, simulated, held, of_memory), sections.fitted(posterior)]
     parts += [sections.potential(posterior), sections.sampling(posterior, simulated)]
     if identified is not None:
         parts.append(sections.identifiability(identified, posterior))

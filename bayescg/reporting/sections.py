@@ -54,13 +54,17 @@ def verdict(
     identified: Identified | None,
     simulated: xr.DataTree | None,
     reference: xr.Dataset | None,
+    of_memory: list[str],
 ) -> Section:
-    """What came out, in plain words."""
-    found = warnings_of(posterior, simulated)
-    kind = "warning" if found else "good"
-    closing = (
-        f"{len(found)} warning{'s' * (len(found) != 1)}, named under Sampling." if found else "No warnings."
-    )
+    """What came out, in plain words; `of_memory` are the warnings about a memory fitted apart."""
+    named = {"Sampling": warnings_of(posterior, simulated), "Dynamics": of_memory}
+    kind = "warning" if any(named.values()) else "good"
+    counted = [
+        f"{len(found)} warning{'s' * (len(found) != 1)}, named under {place}."
+        for place, found in named.items()
+        if found
+    ]
+    closing = " ".join(counted) or "No warnings."
     parts = [paragraph(f"{sampling_sentence(worst_of(posterior))} {closing}", kind)]
     parts += [paragraph(sentence, "lead") for sentence in explained_sentences(posterior)]
     if identified is not None:

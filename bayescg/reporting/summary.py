@@ -60,6 +60,8 @@ def summary(
     if motion is not None:
         lines += _item("dynamics", motion_sentences(motion))
     found = warnings_of(posterior, simulated)
+    if motion is not None:
+        found += [f"Memory: {sentence}" for sentence in warnings_of(motion.posterior, motion.simulated)]
     return "\n".join(lines + _item("warnings", found or ["none"]))
 
 

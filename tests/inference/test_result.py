@@ -111,6 +111,13 @@ def test_disagreeing_chains_are_named():
     assert sentences
 
 
+def test_few_draws_are_not_taken_for_chains_that_disagree():
+    few = np.random.default_rng(0).normal(size=(4, 10))
+    stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 10), dtype=bool))})
+    [sentence] = named_warnings(convergence(xr.Dataset({"x": (("chain", "draw"), few)})), stats)
+    assert sentence.startswith("10 draws per chain are too few")
+
+
 def test_slow_chains_are_named():
     walk = np.cumsum(np.random.default_rng(1).normal(size=(4, 1000)), axis=1)
     stats = xr.Dataset(coords={"chain": np.arange(4)})

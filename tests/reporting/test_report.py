@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 import bayescg as bcg
 from bayescg.reporting import page
+from bayescg.reporting.sections import verdict
+from bayescg.reporting.sentences import warnings_of
 
 FIGURES = ("potential", "rank", "trace", "spectrum", "observable")
 
@@ -207,3 +209,13 @@ def test_page_can_be_read_by_whom_the_folder_allows(tmp_path, result):
     path, other = bcg.report(tmp_path / "a.html", result), tmp_path / "other"
     other.write_text("")
     assert path.stat().st_mode == other.stat().st_mode
+
+
+def test_a_memory_s_warnings_are_in_the_verdict(result):
+    motion = xr.DataTree()
+    motion.attrs["warnings"] = '["10 draws per chain are too few."]'
+    _, parts = verdict(result, None, None, None, warnings_of(motion))
+    assert "1 warning, named under Dynamics." in parts[0]
+    assert 'class="warning"' in parts[0]
+    _, parts = verdict(result, None, None, None, [])
+    assert "No warnings." in parts[0]
