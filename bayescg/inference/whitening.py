@@ -7,7 +7,7 @@ its coordinates are scaled.
 2. The mode is not always where the mass is: in a hierarchy (a funnel) the joint density can grow
    without end into a corner of no volume. So every path is judged at several of its points, the mode
    included, by the evidence lower bound of the Gaussian around it, and the best point of all becomes
-   the center. The idea is Pathfinder's, with exact Hessians.
+   the center. The idea is Pathfinder's, with Hessians.
 3. Chains start from draws of their own path's Gaussian, so that separate modes show in R-hat; a path
    whose mass is negligible beside the best one's starts from the best one's.
 
