@@ -32,8 +32,11 @@ DIFFERENCES_LIMIT = 16
 """Parameters up to which it comes from differences of the gradient: to compile second derivatives takes
 longer, five times as long as the gradient for a path likelihood."""
 
-FIRST_STEP, STEP = 1e-3, 0.1
+FIRST_STEP, STEP = 1e-3, 0.03
 """Of those differences: at first in the prior's widths, then in the posterior's where those are smaller."""
+
+SEARCHES, SHRINK, ENOUGH = 8, 30.0, 3.0
+"""Steps are looked for so often, shortened by at most so much at a time, until so near to the last."""
 
 LBFGS_STEPS = 200
 NEWTON_STEPS = 30
@@ -186,15 +189,16 @@ def _by_differences(
         return np.asarray(value_and_gradient(density, jnp.asarray(v * width))[1]) * width
 
     v, steps = u / width, np.full(u.size, FIRST_STEP)
-    for _ in range(2):
+    for _ in range(SEARCHES):
         ends = v + np.diag(steps), v - np.diag(steps)
         after, before = (np.stack([gradient(end) for end in rows]) for rows in ends)
         H = -(after - before) / (2 * steps[:, None])
         H = np.where(np.isfinite(H), H, 0.0)  # across a wall of the density: the prior's width
         fine = STEP * np.asarray(_lengths(jnp.asarray(np.diag(H))))
-        if (steps <= fine).all():
+        if (steps <= ENOUGH * fine).all():
             break
-        steps = np.minimum(steps, fine)
+        # far outside the posterior's core curvatures tell the direction, not the size
+        steps = np.minimum(steps, np.maximum(fine, steps / SHRINK))
     eigenvalues, vectors = np.linalg.eigh((H + H.T) / 2)
     C = vectors * np.asarray(_lengths(jnp.asarray(eigenvalues)))
     whitened = C.T @ gradient(v)

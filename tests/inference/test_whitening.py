@@ -124,3 +124,25 @@ def test_the_same_key_gives_the_same_bits():
     first, again, other = (whiten(target, key=jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.starts, again.starts)
     assert not np.array_equal(first.starts, other.starts)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+def test_differences_of_the_gradient_give_the_hessian(monkeypatch, size):
+    def density(u):  # not quadratic; in units of the prior's width wide, then narrow
+        v = u / size
+        return -jnp.sum(jnp.cosh(v)) - jnp.sin(v[0] * v[1]) / 3 - v[2] ** 4
+
+    def covariance():
+        local = local_gaussian(
+            density, size * jnp.array([0.3, -0.2, 0.4]), width=jnp.ones(3), noise=jnp.zeros((2, 3))
+        )
+        C = np.asarray(local.scale.as_matrix())
+        return C @ C.T, local
+
+    by_differences, local = covariance()
+    monkeypatch.setattr("bayescg.inference.mode.DIFFERENCES_LIMIT", 0)
+    exact, other = covariance()
+    assert not np.array_equal(by_differences, exact)  # two ways, not one
+    np.testing.assert_allclose(by_differences, exact, rtol=5e-3, atol=1e-3 * exact.max())
+    np.testing.assert_allclose(local.step, other.step, rtol=2e-2)
+    np.testing.assert_allclose(local.elbo, other.elbo, atol=2e-3)
