@@ -14,7 +14,7 @@ import numpy as np
 
 from bayescg._checks import BayescgError
 from bayescg._typing import Array
-from bayescg.interfaces import AbstractMemory, AbstractPotential, Timescales
+from bayescg.interfaces import AbstractMemory, AbstractPotential, Extent, Timescales
 
 Tree = TypeVar("Tree")
 
@@ -87,7 +87,7 @@ def _leaves(tree: Any) -> list[tuple[str, Any]]:
 
 def _is_known(node: Any) -> bool:
     """Whether a node holds facts about the data, which are no parameters."""
-    return isinstance(node, Timescales)
+    return isinstance(node, Timescales | Extent)
 
 
 def _name(key: Any) -> str:

@@ -32,6 +32,7 @@ from bayescg.interfaces.potential import (
     AbstractPairPotential,
     AbstractPotential,
     AbstractSitePotential,
+    Extent,
     LinearSum,
     Sum,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "AbstractTimeObservable",
     "Configuration",
     "Drift",
+    "Extent",
     "LinearSum",
     "Quadratic",
     "Snapshot",

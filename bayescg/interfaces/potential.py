@@ -1,7 +1,7 @@
 """Potentials: an energy of a configuration, and what more a pair or a linear potential gives."""
 
 import abc
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -9,6 +9,30 @@ import jax.numpy as jnp
 
 from bayescg._typing import Array, Float, Int
 from bayescg.configuration import Configuration, Support, neighbor_distances
+
+
+class Extent(NamedTuple):
+    """Where a variable's data lie, all components together; no parameter of the potential that keeps it.
+
+    Attributes:
+        lowest: smallest value, in the variable's unit.
+        highest: largest.
+        thermal_energy: k_B T, kJ/mol.
+    """
+
+    lowest: float | Float[Array, ""]
+    highest: float | Float[Array, ""]
+    thermal_energy: float | Float[Array, ""]
+
+    @property
+    def middle(self) -> float | Float[Array, ""]:
+        """Halfway between the ends."""
+        return 0.5 * (self.lowest + self.highest)
+
+    @property
+    def width(self) -> float | Float[Array, ""]:
+        """Distance between the ends."""
+        return self.highest - self.lowest
 
 
 class AbstractPotential(eqx.Module):

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.interfaces import AbstractLinearPotential, AbstractPotential, Configuration, LinearSum, Sum
+from bayescg.interfaces import (
+    AbstractLinearPotential,
+    AbstractPotential,
+    Configuration,
+    LinearSum,
+    Sum,
+    Topology,
+)
 from bayescg.likelihoods.design import Frame, design
 from bayescg.likelihoods.force_matching import coefficients
 from bayescg.likelihoods.path_series import Stretch
@@ -107,23 +114,26 @@ def basis_series(potential: AbstractLinearPotential | None, stretch: Stretch) ->
 
 def _of_sites(potential: AbstractLinearPotential, stretch: Stretch) -> NumpyArray:
     frames, beads, dims = stretch.positions.shape
-    nobody = jnp.zeros((beads, 0), dtype=jnp.int32)
-
-    @eqx.filter_jit
-    def basis(potential: AbstractLinearPotential, positions: Array) -> Array:
-        def of_frame(x: Array) -> Array:
-            return potential.basis_forces(Configuration(x, None, nobody, stretch.topology))
-
-        return jax.vmap(of_frame)(positions)
-
     series = None
     for begin in range(0, frames, FRAMES_AT_ONCE):
-        part = np.asarray(basis(potential, jnp.asarray(stretch.positions[begin : begin + FRAMES_AT_ONCE])))
+        positions = jnp.asarray(stretch.positions[begin : begin + FRAMES_AT_ONCE])
+        part = np.asarray(_site_basis(potential, positions, stretch.topology))
         if series is None:
             series = np.empty((beads, dims, frames, part.shape[-1]))
         series[:, :, begin : begin + FRAMES_AT_ONCE] = part.transpose(1, 2, 0, 3)
     assert series is not None
     return series
+
+
+@eqx.filter_jit
+def _site_basis(potential: AbstractLinearPotential, positions: Array, topology: Topology) -> Array:
+    """(frame, bead, dim, feature)."""
+    nobody = jnp.zeros((positions.shape[1], 0), dtype=jnp.int32)
+
+    def of_frame(x: Array) -> Array:
+        return potential.basis_forces(Configuration(x, None, nobody, topology))
+
+    return jax.vmap(of_frame)(positions)
 
 
 def _terms(potential: Any) -> tuple[Any, ...]:

@@ -12,8 +12,14 @@ import jax.numpy as jnp
 
 from bayescg._checks import BayescgError
 from bayescg._typing import Array, Float
-from bayescg.interfaces import AbstractLinearPotential, AbstractSitePotential, Configuration, Support
-from bayescg.potentials.extent import Extent, extent_of
+from bayescg.interfaces import (
+    AbstractLinearPotential,
+    AbstractSitePotential,
+    Configuration,
+    Extent,
+    Support,
+)
+from bayescg.potentials.extent import extent_of
 
 
 class DoubleWell(AbstractSitePotential, AbstractLinearPotential):
@@ -21,7 +27,7 @@ class DoubleWell(AbstractSitePotential, AbstractLinearPotential):
 
     Attributes:
         center: c, where the barrier stands, in the variable's unit; a constant. None for the middle of
-            the data, set by `prepare`.
+            the data.
         coefficients: a and b, kJ/mol per unit² and unit⁴; None until `prepare` allocates them.
         extent: where the data lie; set by `prepare`.
         cutoff: zero, no neighbours are needed.
@@ -38,7 +44,7 @@ class DoubleWell(AbstractSitePotential, AbstractLinearPotential):
 
     center: float | None = eqx.field(static=True)
     coefficients: Float[Array, "2"] | None
-    extent: Extent | None = eqx.field(static=True)
+    extent: Extent | None
     cutoff: float = eqx.field(static=True)
 
     def __init__(
@@ -72,14 +78,14 @@ class DoubleWell(AbstractSitePotential, AbstractLinearPotential):
         return jnp.where(double, a**2 / (4 * jnp.where(double, b, 1.0)), 0.0)
 
     def prepare(self, support: Support) -> "DoubleWell":
-        """Allocate the coefficients, zeros where none are given, and the centre.
+        """Allocate the coefficients, zeros where none are given, and keep the range of the data.
 
         Raises:
             BayescgError: the data give no range.
         """
         extent = extent_of(support, self.extent)
         return DoubleWell(
-            extent.middle if self.center is None else self.center,
+            self.center,
             jnp.zeros(2) if self.coefficients is None else self.coefficients,
             extent,
         )
@@ -104,10 +110,11 @@ class DoubleWell(AbstractSitePotential, AbstractLinearPotential):
         step = configuration.positions - c
         return jnp.stack([step, -(step**3)], axis=-1)
 
-    def _allocated(self) -> tuple[float, Array]:
-        if self.center is None or self.coefficients is None:
+    def _allocated(self) -> tuple[Any, Array]:
+        center = self.extent.middle if self.center is None and self.extent is not None else self.center
+        if center is None or self.coefficients is None:
             raise BayescgError(
                 "DoubleWell has no center or coefficients yet. Give both, or put the model into a "
                 "bayescg.Problem with data."
             )
-        return self.center, self.coefficients
+        return center, self.coefficients

@@ -1,41 +1,19 @@
 """The range of a variable and the scale of its energy: what a potential of single sites takes from data."""
 
-from typing import NamedTuple
+import jax.numpy as jnp
 
 from bayescg._checks import BayescgError
-from bayescg.interfaces import Support
+from bayescg.interfaces import Extent, Support
 from bayescg.units import thermal_energy
 
 ROOM_TEMPERATURE = 300.0
 """K; k_B T at this temperature is the scale of energies where the data do not tell theirs."""
 
 
-class Extent(NamedTuple):
-    """Where data lie, all components together.
-
-    Attributes:
-        lowest: smallest value, in the variable's unit.
-        highest: largest.
-        thermal_energy: k_B T, kJ/mol.
-    """
-
-    lowest: float
-    highest: float
-    thermal_energy: float
-
-    @property
-    def middle(self) -> float:
-        """Halfway between the ends."""
-        return 0.5 * (self.lowest + self.highest)
-
-    @property
-    def width(self) -> float:
-        """Distance between the ends."""
-        return self.highest - self.lowest
-
-
 def extent_of(support: Support, before: Extent | None = None) -> Extent:
     """The range of the data, joined with that of data seen before.
+
+    Its numbers are arrays: a compiled function takes them as arguments, so that data alike share programs.
 
     Args:
         support: with the sampled range of every component.
@@ -46,7 +24,7 @@ def extent_of(support: Support, before: Extent | None = None) -> Extent:
 
     Example:
         >>> from bayescg.interfaces import Support
-        >>> extent_of(Support(("A",), (), lowest=(-1.0,), highest=(3.0,))).middle
+        >>> float(extent_of(Support(("A",), (), lowest=(-1.0,), highest=(3.0,))).middle)
         1.0
     """
     if not support.lowest or not support.highest:
@@ -58,10 +36,10 @@ def extent_of(support: Support, before: Extent | None = None) -> Extent:
     energy = support.thermal_energy or thermal_energy(ROOM_TEMPERATURE)
     lowest, highest = min(support.lowest), max(support.highest)
     if before is not None:
-        lowest, highest = min(lowest, before.lowest), max(highest, before.highest)
+        lowest, highest = min(lowest, float(before.lowest)), max(highest, float(before.highest))
     if not lowest < highest:
         raise BayescgError(
             f"the variable must vary in the data, got values from {lowest} to {highest} only. "
             "Give more frames."
         )
-    return Extent(float(lowest), float(highest), float(energy))
+    return Extent(*(jnp.asarray(value, dtype=float) for value in (lowest, highest, energy)))

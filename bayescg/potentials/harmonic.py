@@ -11,8 +11,8 @@ from jax.core import Tracer
 
 from bayescg._checks import BayescgError, positive
 from bayescg._typing import Array, Float
-from bayescg.interfaces import AbstractSitePotential, Support
-from bayescg.potentials.extent import Extent, extent_of
+from bayescg.interfaces import AbstractSitePotential, Extent, Support
+from bayescg.potentials.extent import extent_of
 
 SAMPLED_DEVIATIONS = 6.0
 """Standard deviations between the smallest and the largest of some hundred Gaussian values."""
@@ -40,7 +40,7 @@ class Harmonic(AbstractSitePotential):
 
     stiffness: Float[Array, ""] | None
     center: Float[Array, ""] | None
-    extent: Extent | None = eqx.field(static=True)
+    extent: Extent | None
     cutoff: float = eqx.field(static=True)
 
     def __init__(self, stiffness: Any = None, center: Any = None, extent: Extent | None = None) -> None:

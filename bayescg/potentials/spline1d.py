@@ -24,15 +24,24 @@ import numpy as np
 
 from bayescg._checks import BayescgError, positive, require, whole
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.interfaces import AbstractLinearPotential, AbstractSitePotential, Configuration, Support
+from bayescg.interfaces import (
+    AbstractLinearPotential,
+    AbstractSitePotential,
+    Configuration,
+    Extent,
+    Support,
+)
 from bayescg.numerics import splines
-from bayescg.potentials.extent import Extent, extent_of
+from bayescg.potentials.extent import extent_of
 
 MARGIN = 0.05
 """Part of the sampled range that is added on either side, where `lower` and `upper` are not given."""
 
 PENETRATION = 0.05
 """Part of the range by which k_B T of energy enters the confining walls; it gives kappa."""
+
+
+_PREPARE = "Put the model into a bayescg.Problem with data, or call prepare with the range of the variable."
 
 
 class Spline1D(AbstractSitePotential, AbstractLinearPotential):
@@ -44,8 +53,6 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
         lower: left end of the grid; None for the data's, a margin lower.
         upper: right end; likewise. A periodic variable needs neither.
         extent: where the data lie; set by `prepare`.
-        start: left end of the grid in use; set by `prepare`.
-        stop: right end in use; set by `prepare`.
         coefficients: kJ/mol; set by `prepare`.
         cutoff: zero, no neighbours are needed.
 
@@ -59,7 +66,7 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
         >>> import bayescg as bcg
         >>> spline = bcg.potentials.Spline1D(knots=12)
         >>> ready = spline.prepare(bcg.interfaces.Support(("A",), (), lowest=(0.0,), highest=(1.0,)))
-        >>> ready.coefficients.shape, ready.start
+        >>> ready.coefficients.shape, float(ready.start)
         ((13,), -0.05)
     """
 
@@ -67,9 +74,7 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
     period: float | None = eqx.field(static=True, default=None)
     lower: float | None = eqx.field(static=True, default=None)
     upper: float | None = eqx.field(static=True, default=None)
-    extent: Extent | None = eqx.field(static=True, default=None)
-    start: float = eqx.field(static=True, default=0.0)
-    stop: float = eqx.field(static=True, default=0.0)
+    extent: Extent | None = None
     coefficients: Float[Array, " knot"] | None = None
     cutoff: float = eqx.field(static=True, default=0.0)
 
@@ -89,7 +94,23 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
         return self.period is not None
 
     @property
-    def width(self) -> float:
+    def start(self) -> float | Float[Array, ""]:
+        """Left end of the grid in use, in the variable's unit."""
+        if self.period is not None:
+            return -0.5 * self.period if self.lower is None else self.lower
+        extent = self._known_extent()
+        return extent.lowest - MARGIN * extent.width if self.lower is None else self.lower
+
+    @property
+    def stop(self) -> float | Float[Array, ""]:
+        """Right end in use."""
+        if self.period is not None:
+            return self.start + self.period
+        extent = self._known_extent()
+        return extent.highest + MARGIN * extent.width if self.upper is None else self.upper
+
+    @property
+    def width(self) -> float | Float[Array, ""]:
         """Of one interval, in the variable's unit."""
         return (self.stop - self.start) / (self.knots if self.periodic else self.knots - 1)
 
@@ -99,30 +120,24 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
         Raises:
             BayescgError: the data give no range, or reach beyond a `lower` or `upper` that was given.
         """
-        extent = extent_of(support, self.extent)
         period = self.period or support.period
-        if period is not None:
-            start = -0.5 * period if self.lower is None else self.lower
-            stop = start + period
-        else:
-            start = extent.lowest - MARGIN * extent.width if self.lower is None else self.lower
-            stop = extent.highest + MARGIN * extent.width if self.upper is None else self.upper
-            require(
-                start <= extent.lowest and stop >= extent.highest,
-                f"lower and upper must enclose the data, got {start} to {stop} for data from "
-                f"{extent.lowest:.6g} to {extent.highest:.6g}. Widen them, or leave them out.",
-            )
         count = basis(self.knots, periodic=period is not None).centers.size
-        return Spline1D(
+        prepared = Spline1D(
             knots=self.knots,
             period=period,
             lower=self.lower,
             upper=self.upper,
-            extent=extent,
-            start=start,
-            stop=stop,
+            extent=extent_of(support, self.extent),
             coefficients=jnp.zeros(count, dtype=float),
         )
+        extent = prepared._known_extent()
+        require(
+            prepared.periodic or bool(prepared.start <= extent.lowest and prepared.stop >= extent.highest),
+            f"lower and upper must enclose the data, got {float(prepared.start):.6g} to "
+            f"{float(prepared.stop):.6g} for data from {float(extent.lowest):.6g} to "
+            f"{float(extent.highest):.6g}. Widen them, or leave them out.",
+        )
+        return prepared
 
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Places of the control points, in the variable's unit."""
@@ -160,10 +175,10 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
         return basis(self.knots, periodic=self.periodic)
 
     @property
-    def _stiffness(self) -> float:
+    def _stiffness(self) -> Float[Array, ""]:
         """Kappa, kJ/mol per unit²."""
-        assert self.extent is not None
-        return 2 * self.extent.thermal_energy / (PENETRATION * (self.stop - self.start)) ** 2
+        energy = self._known_extent().thermal_energy
+        return jnp.asarray(2 * energy / (PENETRATION * (self.stop - self.start)) ** 2)
 
     def _walls(self, x: Array, table: Array) -> Array:
         """What is added to the energy at the end, beyond it."""
@@ -177,11 +192,13 @@ class Spline1D(AbstractSitePotential, AbstractLinearPotential):
 
     def _allocated(self) -> Array:
         if self.coefficients is None:
-            raise BayescgError(
-                "Spline1D has no coefficients yet. Put the model into a bayescg.Problem with data, or call "
-                "prepare with the range of the variable."
-            )
+            raise BayescgError(f"Spline1D has no coefficients yet. {_PREPARE}")
         return self.coefficients
+
+    def _known_extent(self) -> Extent:
+        if self.extent is None:
+            raise BayescgError(f"Spline1D does not know the range of the variable yet. {_PREPARE}")
+        return self.extent
 
 
 def basis(knots: int, *, periodic: bool) -> splines.SplineBasis:
@@ -215,5 +232,5 @@ def means(knots: int, *, periodic: bool) -> NumpyArray:
     return np.einsum("mpk,p->k", table, 1.0 / np.arange(1, table.shape[1] + 1)) / table.shape[0]
 
 
-def _wall(depth: Array, slope: Array, curvature: Array, stiffness: float) -> Array:
+def _wall(depth: Array, slope: Array, curvature: Array, stiffness: Array) -> Array:
     return jnp.maximum(slope, 0.0) * depth + 0.5 * jnp.maximum(curvature, stiffness) * depth**2

@@ -11,7 +11,6 @@ and b = 80 kT/h⁴. The spline's roughness s is learned; its slope, which ∫u''
 of tau = 30 kT from end to end. A periodic spline has no slope.
 """
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +20,7 @@ import numpyro
 import numpyro.distributions as dist
 
 from bayescg._checks import BayescgError, positive
-from bayescg._typing import Array, NumpyArray
+from bayescg._typing import Array, Float, NumpyArray
 from bayescg.numerics.splines import curvature_gram
 from bayescg.potentials import DoubleWell, Harmonic, Spline1D
 from bayescg.potentials.spline1d import basis
@@ -166,14 +165,14 @@ class SiteSmoothness(AbstractPathPrior):
         _check_owner(self, path, owner, Spline1D)
         energy = _extent(owner).thermal_energy
         median = self.roughness or energy / (FEATURE * (owner.stop - owner.start)) ** 1.5
-        s = jnp.asarray(numpyro.sample(f"{path}.roughness", dist.LogNormal(math.log(median), self.spread)))
+        s = jnp.asarray(numpyro.sample(f"{path}.roughness", dist.LogNormal(jnp.log(median), self.spread)))
         rough, slope = prior_factors(owner)
-        scale_tril = s * jnp.asarray(rough) + self.slope * energy * jnp.asarray(slope)
+        scale_tril = s * rough + self.slope * energy * jnp.asarray(slope)
         coefficients = dist.MultivariateNormal(jnp.zeros(value.shape), scale_tril=scale_tril)
         return jnp.asarray(numpyro.sample(path, coefficients))
 
 
-def prior_factors(spline: Spline1D) -> tuple[NumpyArray, NumpyArray]:
+def prior_factors(spline: Spline1D) -> tuple[Float[Array, "knot knot"], NumpyArray]:
     """Lower triangular matrices R and S of the prior's Cholesky factor s R + tau S.
 
     Where u(stop) = 0, the first coefficient is u(start), and theta = theta_0 l + rho with l the straight
@@ -194,13 +193,13 @@ def prior_factors(spline: Spline1D) -> tuple[NumpyArray, NumpyArray]:
         ((7, 7), False)
     """
     own = basis(spline.knots, periodic=spline.periodic)
-    P = curvature_gram(own, spline.width)
+    P = curvature_gram(own, 1.0)  # of a grid of width h it is this one over h³
     rough, slope = np.zeros_like(P), np.zeros_like(P)
     first = 0 if spline.periodic else 1
     rough[first:, first:] = np.linalg.cholesky(np.linalg.inv(P[first:, first:]))
     if not spline.periodic:
         slope[:, 0] = 1 - own.centers / (spline.knots - 1)
-    return rough, slope
+    return jnp.asarray(rough) * spline.width**1.5, slope
 
 
 def _extent(owner: Any) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+import xarray as xr
 from scipy import stats
 
 import bayescg as bcg
@@ -31,6 +32,31 @@ def test_log_density_is_prior_times_likelihood_times_jacobian():
     np.testing.assert_allclose(made.log_density(u), expected, rtol=1e-9)
     # control: without the Jacobian the densities differ
     assert abs(float(made.log_density(u)) - (expected - np.log(sigma))) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "kind", [bcg.potentials.Harmonic, bcg.potentials.DoubleWell, bcg.potentials.Spline1D]
+)
+def test_problems_that_differ_in_numbers_alone_share_programs(kind):
+    """Data enter a problem as leaves; what is static decides whether a compiled function serves again."""
+
+    def made(scale, modes=1):
+        x = scale * np.random.default_rng(3).normal(size=(200, 1, 1)).cumsum(axis=0)
+        beads = xr.Dataset(
+            {
+                "position": (("frame", "bead", "dim"), x, {"units": "nm"}),
+                "mass": ("bead", [20.0], {"units": "amu"}),
+            },
+            coords={"time": ("frame", 0.02 * np.arange(200), {"units": "ps"}), "dim": ["q"]},
+            attrs={"temperature": 300.0},
+        )
+        model = bcg.Model(kind(), memory=bcg.memory.Prony(modes=modes))
+        return bcg.Problem(model, bcg.priors.default(model), bcg.likelihoods.Path().on(beads))
+
+    first, second = made(0.01), made(0.02)
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    assert first.fingerprint != second.fingerprint
+    assert jax.tree.structure(first) != jax.tree.structure(made(0.01, modes=2))  # control
 
 
 def test_unconstrain_inverts_constrain():
