@@ -1,9 +1,14 @@
 """The density of a memory around one simulation: how its velocity correlation function would change.
 
-    c_data ~ N(c(eta), S_data + S_sim + s² R),        R_ab = exp(-(t_a - t_b)²/2 l²),
+    c_data ~ N(c(eta), S_data + S_sim + s² R),        R = Q - Q w w'Q / w'Q w,
+    Q_ab = (1 + r) exp(-r),        r = sqrt(3) |t_a - t_b|/l,
 
 with c(eta) the linear response of bayescg.memory.response to rho [K(t; eta) - K(t; eta_0)], eta_0 being the
-parameters of the simulation.
+parameters of the simulation. s² R is what no memory of this form can reproduce: a function with a slope
+(Matérn's 3/2; a squared exponential is so smooth that a small misfit with a bend costs more than a large
+one without) under the condition that its integral w'delta, by the trapezoid rule, is zero. So the
+diffusion coefficient, a small difference of large parts, is matched within its statistical error however
+wrong the shape.
 """
 
 from typing import NamedTuple
@@ -23,7 +28,7 @@ START_SPREAD = 0.1
 """Of unconstrained parameters around those of the simulation, where chains begin."""
 
 JITTER = 1e-6
-"""Added to R: the smooth part alone is singular to rounding."""
+"""Added to R, which is singular under its condition."""
 
 
 class Curve(NamedTuple):
@@ -32,13 +37,13 @@ class Curve(NamedTuple):
     Attributes:
         times: lags, ps.
         values: c(t), c(0) = 1.
-        covariance: of the values.
+        covariance: of the values after the first.
         diffusion: integral over the lags of C(t)/d, nm²/ps.
     """
 
     times: Float[Array, " lag"]
     values: Float[Array, " lag"]
-    covariance: Float[Array, "lag lag"]
+    covariance: Float[Array, "later later"]
     diffusion: float
 
 
@@ -99,9 +104,27 @@ class Matched(eqx.Module):
         return self.memory.log_prior(eta) + fit + size
 
     def _covariance(self, size: Array) -> Array:
-        times = self.data.times[1:]
-        smooth = jnp.exp(-0.5 * ((times[:, None] - times) / self.width) ** 2) + JITTER * jnp.eye(times.size)
-        return self.data.covariance[1:, 1:] + self.simulated.covariance[1:, 1:] + size**2 * smooth
+        smooth = discrepancy_shape(self.data.times[1:], self.width)
+        return self.data.covariance + self.simulated.covariance + size**2 * smooth
+
+
+def discrepancy_shape(times: Float[Array, " lag"], width: Float[Array, ""]) -> Float[Array, "lag lag"]:
+    """R, the covariance of a function with a slope and without an integral.
+
+    Args:
+        times: equally spaced lags after zero, ps.
+        width: l, ps.
+
+    Example:
+        >>> R = discrepancy_shape(0.01 * jnp.arange(1, 101), jnp.asarray(0.05))
+        >>> w = jnp.ones(100).at[-1].set(0.5)
+        >>> bool(w @ R @ w < 1e-3 * w @ w)
+        True
+    """
+    r = jnp.sqrt(3.0) * jnp.abs(times[:, None] - times) / width
+    Q = (1 + r) * jnp.exp(-r)
+    w = jnp.ones(times.size).at[-1].set(0.5)  # trapezoid rule, the first lag being zero
+    return Q - jnp.outer(Q @ w, Q @ w) / (w @ Q @ w) + JITTER * jnp.eye(times.size)
 
 
 def kernel_of(memory: Problem, eta: Array, times: Array) -> tuple[Array, Array]:

@@ -9,11 +9,12 @@ to other parameters is the linear response of bayescg.memory.response,
 
 rho being how strongly the simulations answered so far; the mode of
 
-    c_data ~ N(c(eta), S_data + S_sim + s² R),        R_ab = exp(-(t_a - t_b)²/2 l²),
+    c_data ~ N(c(eta), S_data + S_sim + s² R),
 
 is simulated next, until it stays. Around the last simulation the same density is sampled: s, the size of what
-no memory of this form can reproduce, is a parameter, and l is the time at which c first falls to 1/e. The
-potential is not touched: its draws are those of the posterior given.
+no memory of this form can reproduce, is a parameter, and R (bayescg.predict.matching) allows it no
+part in the integral, so that the diffusion coefficient is matched. S are Bartlett's covariances of estimates
+from independent beads. The potential is not touched: its draws are those of the posterior given.
 
 References:
     G. Jung, M. Hanke, F. Schmid, J. Chem. Theory Comput. 13, 2481 (2017), doi:10.1021/acs.jctc.7b00274.
@@ -28,7 +29,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 import xarray as xr
 
 from bayescg._checks import BayescgError, positive, require, require_x64, whole
@@ -39,14 +39,13 @@ from bayescg.inference import NUTS, Problem
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.kernel_curves import memory_curves
 from bayescg.inference.result import check_same_problem
+from bayescg.likelihoods.correlation_data import normalized_covariance
 from bayescg.model import Model, parameters
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.observables import VACF
-from bayescg.predict.matching import DISCREPANCY, Curve, Matched, kernel_of
+from bayescg.predict.matching import Curve, Matched, kernel_of
+from bayescg.predict.maximum import likeliest
 from bayescg.predict.simulate import select_draws
-
-GROUPS = 20
-"""Groups of beads whose correlation functions give the covariance of their mean."""
 
 RESPONSE_RANGE = (0.3, 3.0)
 """Of rho: what the answer of a simulation may differ from the response of a free bead."""
@@ -100,7 +99,7 @@ def refine(
     check_same_problem(problem, posterior)
     if problem.joint.memory is None:
         raise BayescgError("problem must have a memory to refine, got None. Build the model with memory=...")
-    key_simulate, key_sample = jax.random.split(key)
+    key_simulate, key_sample, key_starts = jax.random.split(key, 3)
     beads = validate(reference, needs=("velocity", "temperature", "time"))
     interval = float(np.median(np.diff(beads["time"].to_numpy())))
     every = _whole_steps(interval, timestep)
@@ -137,7 +136,7 @@ def refine(
         target = _matched(memory, data, simulated, eta, mass=problem.topology.masses.mean(), before=target)
         history.append((simulated, eta))
         if index + 1 < iterations:
-            eta = _mode(target, eta)
+            eta = likeliest(target, eta, key=jax.random.fold_in(key_starts, index))
     assert target is not None
     best = NUTS(chains=4, warmup=300, draws=100) if sampler is None else sampler
     drawn = best.draw(target, key=key_sample, loop=HostLoop(None, progress, ""))
@@ -155,23 +154,19 @@ def _whole_steps(interval: float, timestep: float) -> int:
 
 
 def _of_data(observable: VACF, beads: xr.Dataset) -> Curve:
-    """The data's correlation function, and the covariance of its mean from groups of beads."""
+    """The data's correlation function."""
     shared = topology(beads)
     ready = observable.prepare(shared, float(np.median(np.diff(beads["time"].to_numpy()))))
     lags = ready.coordinates(shared)["lag_time"].to_numpy()
     velocities = beads["velocity"].to_numpy().astype(float)
-    frames, count, _ = velocities.shape
+    frames = len(velocities)
     require(
-        count >= GROUPS and frames > len(lags),
-        f"reference must hold at least {GROUPS} beads and more than {len(lags)} frames for lags up to "
-        f"{observable.maximum} ps, got {count} beads and {frames} frames. Give a longer trajectory, or a "
-        "smaller maximum.",
+        frames > len(lags),
+        f"reference must hold more than {len(lags)} frames for lags up to {observable.maximum} ps, got "
+        f"{frames} frames. Give a longer trajectory, or a smaller maximum.",
     )
-    curves = np.array(
-        [[_product(velocities[:, group::GROUPS], lag) for lag in range(len(lags))] for group in range(GROUPS)]
-    )
-    covariance = np.cov((curves / curves[:, :1]).T) / GROUPS
-    return _curve(lags, curves.mean(axis=0), covariance)
+    curve = np.array([_product(velocities, lag) for lag in range(len(lags))])
+    return _curve(lags, curve, velocities.size)
 
 
 def _product(velocities: NumpyArray, lag: int) -> float:
@@ -181,7 +176,7 @@ def _product(velocities: NumpyArray, lag: int) -> float:
 
 
 def _of_run(run: xr.Dataset, observable: VACF, data: Curve) -> Curve:
-    """The correlation function of all draws together, and the scatter of its blocks."""
+    """The correlation function of all draws together."""
     name = observable.name
     total = run[f"{name}_sum"].stack(block=("draw", "record")).transpose("block", "lag_time").to_numpy()
     weight = run[f"{name}_weight"].stack(block=("draw", "record")).transpose("block", "lag_time").to_numpy()
@@ -191,16 +186,17 @@ def _of_run(run: xr.Dataset, observable: VACF, data: Curve) -> Curve:
         "the simulations must outlast the longest lag without exploding, got too few sound blocks. Take more "
         "steps, a shorter timestep or a smaller maximum.",
     )
-    total, weight = total[sound], weight[sound]
-    mean = total.sum(axis=0) / weight.sum(axis=0)
-    scatter = total / weight - mean
-    covariance = np.diag((scatter**2).mean(axis=0) / (sound.sum() - 1)) / mean[0] ** 2
-    return _curve(np.asarray(data.times), mean, covariance)
+    moments = weight[sound].sum(axis=0)
+    dims = run.sizes["dim"]
+    return _curve(np.asarray(data.times), total[sound].sum(axis=0) / moments, dims * float(moments[0]))
 
 
-def _curve(lags: NumpyArray, values: NumpyArray, covariance: NumpyArray) -> Curve:
+def _curve(lags: NumpyArray, values: NumpyArray, samples: float) -> Curve:
+    """A correlation function, of so many components of velocities at so many times."""
+    c = values / values[0]
+    covariance = normalized_covariance(c, np.arange(len(lags))) / samples
     diffusion = float(np.trapezoid(values, lags)) / 3
-    return Curve(jnp.asarray(lags), jnp.asarray(values / values[0]), jnp.asarray(covariance), diffusion)
+    return Curve(jnp.asarray(lags), jnp.asarray(c), jnp.asarray(covariance), diffusion)
 
 
 def _start(memory: Problem, posterior: xr.DataTree) -> Array:
@@ -253,23 +249,6 @@ def _matched(
         mass=jnp.asarray(mass),
         width=jnp.asarray(width),
     )
-
-
-def _mode(target: Matched, eta: Array) -> Array:
-    """The memory of highest posterior density around the last simulation."""
-
-    def cost(u: NumpyArray) -> tuple[float, NumpyArray]:
-        value, slope = _value_and_slope(target, jnp.asarray(u))
-        finite = bool(jnp.isfinite(value) & jnp.all(jnp.isfinite(slope)))
-        return (-float(value), -np.asarray(slope)) if finite else (1e10, np.zeros_like(u))
-
-    start = np.append(np.asarray(eta), np.log(DISCREPANCY))
-    return jnp.asarray(scipy.optimize.minimize(cost, start, jac=True, method="L-BFGS-B").x[:-1])
-
-
-@eqx.filter_jit
-def _value_and_slope(target: Matched, u: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(target.log_density)(u)
 
 
 def _tree(

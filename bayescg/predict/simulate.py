@@ -84,7 +84,7 @@ def simulate(
             that the posterior was sampled with.
         draws: number of draws, evenly thinned over chains.
         steps: per draw, after equilibration.
-        timestep: ps.
+        timestep: ps; a tenth of the period of the stiffest bond or less.
         observables: measured on the fly, names all different; None for `RDF()`, or for the `Density` of a
             collective variable over its sampled range.
         engine: program that runs the dynamics.
@@ -106,7 +106,7 @@ def simulate(
 
     Raises:
         BayescgError: an unknown engine or group, more draws than there are, a posterior of another problem,
-            a bad setting.
+            a bad setting, a timestep at which bonds explode.
         Interrupted: Ctrl-C; the checkpoint keeps what was done.
 
     Example:

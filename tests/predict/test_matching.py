@@ -1,5 +1,6 @@
 """The density of a memory around one simulation, where the answer to a change of the kernel is exact."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 import bayescg as bcg
 from bayescg.inference import with_memory
+from bayescg.predict import matching
 from bayescg.predict.matching import Curve, Matched, kernel_of
-from bayescg.predict.refine import _mode
+from bayescg.predict.maximum import likeliest
 
 MASS, TEMPERATURE = 18.0, 300.0
 TIMES = 0.01 * np.arange(61)
@@ -26,7 +28,7 @@ def free_correlation(times, frictions):
 
 
 def curve(values, error=1e-3):
-    return Curve(jnp.asarray(TIMES), jnp.asarray(values), error**2 * jnp.eye(len(TIMES)), 0.0)
+    return Curve(jnp.asarray(TIMES), jnp.asarray(values), error**2 * jnp.eye(len(TIMES) - 1), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +60,47 @@ def matched(memory, *, response=1.0):
 def test_the_mode_is_the_memory_of_the_data(memory):
     """The trapezoid rule's error, 1e-4 of c, moves the parameters by less than a few percent."""
     target = matched(memory)
-    found = memory.constrain(_mode(target, target.center))
+    found = memory.constrain(likeliest(target, target.center, key=jax.random.key(1)))
     np.testing.assert_allclose(found["memory.times"], TRUE[0], rtol=0.03)
     np.testing.assert_allclose(found["memory.frictions"], TRUE[1], rtol=0.03)
 
 
 def test_a_simulation_that_answers_half_as_strongly_is_seen(memory):
     target = matched(memory, response=0.5)
-    found = memory.constrain(_mode(target, target.center))
+    found = memory.constrain(likeliest(target, target.center, key=jax.random.key(1)))
     assert abs(float(found["memory.frictions"][0]) - TRUE[1][0]) > 0.2 * TRUE[1][0]
 
 
 def test_the_prediction_at_the_simulation_is_the_simulation(memory):
     target = matched(memory)
     np.testing.assert_allclose(target.predicted(target.center), target.simulated.values, atol=1e-14)
+
+
+def test_the_integral_is_matched_where_the_shape_cannot_be(memory, monkeypatch):
+    """One exponential against a function that rings: D must agree within its statistical error."""
+    shape = np.exp(-TIMES / 0.08) * np.cos(9.0 * TIMES) + 0.02 * TIMES * np.exp(-TIMES / 0.1)
+    target = eqx.tree_at(lambda t: t.data, matched(memory), curve(shape))
+    weights = np.append(np.ones(len(TIMES) - 2), 0.5)  # trapezoid rule after lag zero
+    error = np.sqrt(weights @ (target.data.covariance + target.simulated.covariance) @ weights)
+
+    def off():
+        found = likeliest(target, target.center, key=jax.random.key(1))
+        return abs(weights @ np.asarray(target.predicted(found) - target.data.values)[1:]) / error
+
+    assert off() < 4
+
+    def unconditioned(times, width):
+        return matching.discrepancy_shape(times, width) + 0.1 * jnp.ones((times.size, times.size))
+
+    monkeypatch.setattr(
+        Matched,
+        "_covariance",
+        lambda self, size: (
+            self.data.covariance * 2 + size**2 * unconditioned(self.data.times[1:], self.width)
+        ),
+    )
+    jax.clear_caches()
+    assert off() > 4  # control: a discrepancy with an integral takes it over
 
 
 def test_density_and_gradient_are_finite_around_the_simulation(memory):
