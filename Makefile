@@ -43,7 +43,8 @@ check: $(INSTALLED_TEST)
 	$(BIN)/lint-imports --no-cache
 
 calibrate: $(INSTALLED_TEST)
-	$(BIN)/python -m pytest -m calibration -n $(WORKERS) --dist load --max-worker-restart 0 --durations 10
+	$(BIN)/python -m pytest -m calibration -n $(WORKERS) --dist load --max-worker-restart 0 \
+		-o faulthandler_timeout=3600 --durations 10
 
 benchmark: $(INSTALLED_TEST)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -1,4 +1,7 @@
-"""Settings of every test and doctest of this repository: float64. Warnings are errors (pyproject.toml)."""
+"""Settings of every test and doctest of this repository: float64. Warnings are errors (pyproject.toml).
+
+What a test records as `measured` is printed at the end, from whichever process it ran in.
+"""
 
 import gc
 from pathlib import Path
@@ -22,3 +25,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if mappings.exists() and mappings.read_bytes().count(b"\n") > MOST_MAPPINGS:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests recorded with record_property("measured", ...)."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -116,10 +116,9 @@ def constrained(problem, positions):
 
 @pytest.mark.calibration
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_are_uniform(case, capsys):
+def test_ranks_are_uniform(case, record_property):
     found = p_values(ranks_of(case, REPLICATES))
-    with capsys.disabled():
-        print(f"\nrank uniformity, {case}, {REPLICATES} replicates: p = {np.round(found, 3)}")
+    record_property("measured", f"rank uniformity, {REPLICATES} replicates, p = {np.round(found, 3)}")
     assert (found > FALSE_ALARM).all()
 
 
@@ -129,7 +128,7 @@ def test_data_of_another_friction_are_seen():
 
 
 @pytest.mark.calibration
-def test_intervals_cover_kernel_and_potential_of_a_harmonic_bath(capsys):
+def test_intervals_cover_kernel_and_potential_of_a_harmonic_bath(record_property):
     """At least 90% of 95% intervals hold the truth, less two binomial standard errors of 50 replicates."""
     times, frictions, well, lags = (
         (0.05, 0.5),
@@ -160,8 +159,10 @@ def test_intervals_cover_kernel_and_potential_of_a_harmonic_bath(capsys):
         low, high = np.quantile(draws, [0.025, 0.975], axis=0)
         hits.append((low < truth) & (truth < high))
     covered = np.mean(hits, axis=0)
-    with capsys.disabled():
-        print(f"\ncoverage of 95% intervals: well {covered[:2]}, K at {lags} ps {covered[2:6]}")
-        print(f"integral of the kernel {covered[6]}")
+    record_property(
+        "measured",
+        f"coverage of 95% intervals, 50 replicates: well {covered[:2]}, K at {lags} ps {covered[2:6]}, "
+        f"integral of the kernel {covered[6]}",
+    )
     assert (covered >= 0.9 - 2 * np.sqrt(0.95 * 0.05 / 50)).all()
     assert covered.mean() >= 0.9

@@ -22,13 +22,10 @@ def coverage(replicates, frames):
 
 
 @pytest.mark.calibration
-def test_naive_intervals_cover_74_percent_and_sandwich_intervals_95(capsys):
-    replicates = 1000
+def test_naive_intervals_cover_74_percent_and_sandwich_intervals_95(record_property):
+    replicates = 500
     naive, robust = coverage(replicates, frames=600)
-    with capsys.disabled():
-        print(
-            f"\ncoverage of 95% intervals, {replicates} replicates: naive {naive:.3f}, sandwich {robust:.3f}"
-        )
+    record_property("measured", f"{replicates} replicates: naive {naive:.3f}, sandwich {robust:.3f}")
     # four binomial standard errors; the sandwich estimated from 600 frames loses up to one percent
     assert abs(naive - NAIVE) < 4 * np.sqrt(NAIVE * (1 - NAIVE) / replicates)
     assert abs(robust - 0.95) < 0.01 + 4 * np.sqrt(0.95 * 0.05 / replicates)
