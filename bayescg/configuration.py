@@ -1,6 +1,6 @@
 """What a potential is evaluated on: one frame of beads, its neighbours, and what never changes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,6 +18,10 @@ class Topology(eqx.Module):
         molecules: index of the molecule every bead belongs to.
         bonds: pairs of bonded beads.
         type_names: name of every bead type, in order of first appearance.
+        angles: three beads bonded in a row, the middle one second.
+        dihedrals: four beads bonded in a row.
+        excluded: for every bead the beads it has no nonbonded energy with, padded with the number of beads;
+            every pair stands twice. Neighbours leave them out.
     """
 
     types: Int[Array, " bead"]
@@ -25,6 +29,27 @@ class Topology(eqx.Module):
     molecules: Int[Array, " bead"]
     bonds: Int[Array, "bond 2"]
     type_names: tuple[str, ...] = eqx.field(static=True)
+    angles: Int[Array, "angle 3"]
+    dihedrals: Int[Array, "dihedral 4"]
+    excluded: Int[Array, "bead partner"]
+
+    def __init__(
+        self,
+        types: Int[Array, " bead"],
+        masses: Float[Array, " bead"],
+        molecules: Int[Array, " bead"],
+        bonds: Int[Array, "bond 2"],
+        type_names: tuple[str, ...],
+        *,
+        angles: Int[Array, "angle 3"] | None = None,
+        dihedrals: Int[Array, "dihedral 4"] | None = None,
+        excluded: Int[Array, "bead partner"] | None = None,
+    ) -> None:
+        self.types, self.masses, self.molecules = types, masses, molecules
+        self.bonds, self.type_names = bonds, type_names
+        self.angles = jnp.zeros((0, 3), jnp.int32) if angles is None else angles
+        self.dihedrals = jnp.zeros((0, 4), jnp.int32) if dihedrals is None else dihedrals
+        self.excluded = jnp.zeros((types.shape[0], 0), jnp.int32) if excluded is None else excluded
 
 
 class Configuration(eqx.Module):
@@ -33,8 +58,8 @@ class Configuration(eqx.Module):
     Attributes:
         positions: nm.
         box: edge lengths of the periodic orthorhombic cell, nm; None for an open system.
-        neighbors: for every bead the beads within the cutoff (each pair stands twice), padded
-            with the number of beads.
+        neighbors: for every bead the beads within the cutoff that are not excluded (each pair stands
+            twice), padded with the number of beads.
         topology: types, masses, bonds.
     """
 
@@ -42,6 +67,26 @@ class Configuration(eqx.Module):
     box: Float[Array, " dim"] | None
     neighbors: Int[Array, "bead neighbor"]
     topology: Topology
+
+
+class Sampled(NamedTuple):
+    """How the data sample the bonds (angles, dihedrals) between beads of given types.
+
+    Attributes:
+        coordinate: "bond", "angle", "cosine" (of the angle) or "dihedral".
+        kind: bead types along the chain, read from the end that makes them smaller.
+        lowest: smallest sampled value; nm, rad or 1.
+        highest: largest.
+        center: of the harmonic energy that Boltzmann inversion gives.
+        stiffness: of it, kJ/mol per square unit.
+    """
+
+    coordinate: str
+    kind: tuple[int, ...]
+    lowest: float
+    highest: float
+    center: float
+    stiffness: float
 
 
 class Support(eqx.Module):
@@ -55,6 +100,7 @@ class Support(eqx.Module):
         highest: largest.
         period: of a variable that is periodic by itself, an angle say; None where it is not.
         thermal_energy: k_B T of the data, kJ/mol, the scale of a potential of mean force; None if unknown.
+        internal: bonds, angles and dihedrals, one entry for every kind; empty where there are none.
     """
 
     type_names: tuple[str, ...] = eqx.field(static=True)
@@ -63,6 +109,7 @@ class Support(eqx.Module):
     highest: tuple[float, ...] = eqx.field(static=True, default=())
     period: float | None = eqx.field(static=True, default=None)
     thermal_energy: float | None = eqx.field(static=True, default=None)
+    internal: tuple[Sampled, ...] = eqx.field(static=True, default=())
 
     def check_types(self, prepared: tuple[str, ...]) -> None:
         """Raise where a potential was prepared for other bead types: its rows would change their meaning.

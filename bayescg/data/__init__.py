@@ -1,7 +1,8 @@
 """From files to beads: reading trajectories, mapping atoms to beads, the schema they keep to."""
 
 from bayescg.data import mapping, synthetic
-from bayescg.data.bundled import water, water_dynamics
+from bayescg.data.boltzmann_inversion import boltzmann_inversion
+from bayescg.data.bundled import propanol, water, water_dynamics
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
 from bayescg.data.example import example
 from bayescg.data.harmonic_bath import harmonic_bath
@@ -12,10 +13,12 @@ from bayescg.data.unit_systems import UnitSystem
 
 __all__ = [
     "UnitSystem",
+    "boltzmann_inversion",
     "example",
     "harmonic_bath",
     "kinetic_temperature",
     "mapping",
+    "propanol",
     "read",
     "read_trajectory",
     "site_dimension",

@@ -36,7 +36,7 @@ def water(frames: int | None = None) -> xr.Dataset:
         whole("frames", frames) <= count,
         f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
     )
-    return beads.isel(frame=np.linspace(0, count - 1, frames).round().astype(int))
+    return beads.isel(frame=_evenly(count, frames))
 
 
 def water_dynamics(frames: int | None = None) -> xr.Dataset:
@@ -67,3 +67,36 @@ def water_dynamics(frames: int | None = None) -> xr.Dataset:
         f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
     )
     return beads.isel(frame=slice(frames))
+
+
+def propanol(frames: int | None = None) -> xr.Dataset:
+    """150 molecules of 1-propanol at 300 K as three beads each, C2H5-CH2-OH, with forces and bonds.
+
+    101 frames, 1.5 ps apart, in a box of 2.68 nm; bayescg/data/files/README.md says how they were made.
+
+    Args:
+        frames: how many, evenly from the first to the last; None for all 101.
+
+    Returns:
+        Dataset of beads.
+
+    Raises:
+        BayescgError: more frames are asked for than there are.
+
+    Example:
+        >>> beads = propanol(frames=3)
+        >>> beads.sizes["bead"], beads.sizes["bond"], beads.sizes["angle"]
+        (450, 300, 150)
+    """
+    with as_file(files("bayescg.data") / "files" / "propanol_300K.nc") as path:
+        beads = read(path)
+    count = beads.sizes["frame"]
+    require(
+        frames is None or whole("frames", frames) <= count,
+        f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
+    )
+    return beads if frames is None else beads.isel(frame=_evenly(count, frames))
+
+
+def _evenly(count: int, wanted: int) -> np.ndarray:
+    return np.linspace(0, count - 1, wanted).round().astype(int)

@@ -13,12 +13,15 @@ A trajectory is an xarray Dataset, of atoms as read or of beads as mapped:
 | time        | frame             | ps        | coordinate                                               |
 | molecule    | site              |           | index of the molecule                                    |
 | bond        | bond, end         |           | optional; pairs of sites                                 |
+| angle       | angle, corner     |           | optional; three beads in a row; derived where missing    |
+| dihedral    | dihedral, place   |           | optional; four beads in a row; derived where missing     |
 | name, residue_name, residue | atom |        | of atoms                                                 |
 | constrained | bond              |           | of atoms: True where the bond is rigid                   |
 | type        | bead              |           | of beads: name of the kind of bead                       |
 | period      | dim               | as position | optional; of periodic collective variables             |
 
-Attributes: temperature (K), source, source_hash; of beads also mapping and force_mapping. Every
+Attributes: temperature (K), source, source_hash; of beads also mapping, force_mapping and
+excluded_bonds: beads up to so many bonds apart have no nonbonded energy, 2 where it is missing. Every
 dimensional variable carries attrs["units"]. A collective variable is a bead: one bead, and any labels
 along dim (then its units are its own, but must be named). Several state points are a list of Datasets
 or a DataTree with one node each.
@@ -32,6 +35,7 @@ import numpy as np
 import xarray as xr
 
 from bayescg._checks import BayescgError, finite, one_of, positive, require
+from bayescg.data.connectivity import check_connectivity, connectivity
 from bayescg.data.kinetic import warn_if_inconsistent
 from bayescg.data.molecules import in_order
 from bayescg.data.weighting import per_frame
@@ -98,6 +102,7 @@ def validate(dataset: xr.Dataset, *, needs: Iterable[str] = ("position", "temper
     dataset = _shaped(dataset, site)
     _check_units(dataset)
     _check_static(dataset)
+    check_connectivity(dataset, site)
     dataset = _check_frames(dataset)
     if "velocity" in needs and "mass" in dataset and "temperature" in dataset.attrs:
         warn_if_inconsistent(dataset)
@@ -111,7 +116,8 @@ def topology(beads: xr.Dataset) -> Topology:
         beads: a valid Dataset of beads.
 
     Returns:
-        Types in order of first appearance, masses (amu; NaN where unknown), molecules, bonds.
+        Types in order of first appearance, masses (amu; NaN where unknown), molecules, bonds, angles and
+        dihedrals, and which beads are excluded from each other's neighbours.
 
     Example:
         >>> import bayescg as bcg
@@ -123,14 +129,17 @@ def topology(beads: xr.Dataset) -> Topology:
     types = in_order(names)
     first = np.unique(types, return_index=True)[1]
     masses = beads["mass"].to_numpy() if "mass" in beads else np.full(count, np.nan)
-    molecules = beads["molecule"].to_numpy() if "molecule" in beads else np.arange(count)
-    bonds = beads["bond"].to_numpy() if "bond" in beads else np.zeros((0, 2), dtype=int)
+    molecules = in_order(beads["molecule"].to_numpy()) if "molecule" in beads else np.arange(count)
+    bonded = connectivity(beads)
     return Topology(
         types=jnp.asarray(types, dtype=jnp.int32),
         masses=jnp.asarray(masses, dtype=jnp.result_type(float)),
         molecules=jnp.asarray(molecules, dtype=jnp.int32),
-        bonds=jnp.asarray(bonds, dtype=jnp.int32),
+        bonds=jnp.asarray(bonded.bonds, dtype=jnp.int32),
         type_names=tuple(str(name) for name in names[first]),
+        angles=jnp.asarray(bonded.angles, dtype=jnp.int32),
+        dihedrals=jnp.asarray(bonded.dihedrals, dtype=jnp.int32),
+        excluded=jnp.asarray(bonded.excluded, dtype=jnp.int32),
     )
 
 
@@ -189,6 +198,8 @@ def _shaped(dataset: xr.Dataset, site: str) -> xr.Dataset:
         "trajectory": ("frame",),
         "time": ("frame",),
         "bond": ("bond", "end"),
+        "angle": ("angle", "corner"),
+        "dihedral": ("dihedral", "place"),
     }
     for name, dims in expected.items():
         if name not in dataset.variables:

@@ -26,6 +26,7 @@ from scipy.sparse import csr_array, diags_array, eye_array
 
 from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
+from bayescg.data.connectivity import with_angles
 from bayescg.data.constraints import rigid_groups
 from bayescg.data.dataset import validate
 from bayescg.data.molecules import bridges, components, in_order, make_whole, refuse_wide, walk
@@ -121,7 +122,7 @@ def apply(matrices: LinearMap, atoms: xr.Dataset) -> xr.Dataset:
     beads = xr.Dataset(variables).merge(
         kept.drop_vars([name for name in kept.coords if name not in ("time", "dim")])
     )
-    return beads.assign_attrs(attrs)
+    return with_angles(beads.assign_attrs(attrs))
 
 
 def check_force_map(matrices: LinearMap, atoms: xr.Dataset) -> None:

@@ -16,6 +16,7 @@ from bayescg.dynamics.gle import bath
 from bayescg.dynamics.neighbors import roomy_capacity
 from bayescg.dynamics.pair_forces import force_field
 from bayescg.dynamics.pairwise import pair_bath
+from bayescg.dynamics.timestep import check_timestep
 from bayescg.dynamics.walker import Motion, Observables, System, Thermostat
 from bayescg.interfaces import AbstractObservable, AbstractTimeObservable, Topology
 from bayescg.memory.pairwise import Pairwise
@@ -64,7 +65,7 @@ def simulate_ensemble(
         box: (dim,) edge lengths, nm, the same for all draws; None for an open system.
         topology: types and masses.
         temperature: K.
-        timestep: ps.
+        timestep: ps; a tenth of the period of the stiffest bond or less.
         steps: after equilibration; rounded down to whole records.
         equilibration: steps before anything is measured; rounded up to whole records.
         observables: measured on the fly; those that must know the box, or the interval, are prepared for it.
@@ -87,7 +88,7 @@ def simulate_ensemble(
 
     Raises:
         BayescgError: no draw, a setting that is not positive, too few steps, a cutoff beyond half the box,
-            friction and memory together or neither of them.
+            friction and memory together or neither of them, a timestep at which bonds explode.
         Interrupted: Ctrl-C, from the loop.
 
     Example:
@@ -129,6 +130,7 @@ def simulate_ensemble(
     total = warmup + steps // thermostat.record_steps
     system = _system(topology, box, models[0].potential.cutoff, precision)
     positions = _start(start, len(models), topology, _precision(precision, box))
+    check_timestep(models, positions, box=box, topology=topology, timestep=thermostat.timestep)
     motions = _motions(models, topology, thermostat, positions, system)
     ready = [
         observable.prepare(topology, thermostat.interval)

@@ -3,7 +3,7 @@
 A list made with reach = cutoff + skin holds every pair within the cutoff as long as no bead has moved
 by more than skin/2 since. One bead after another is compared with all and appended to the rows of
 those it is near to: O(N^2) tests, O(N) memory, and no sort or prefix sum (both several times slower
-at N = 500 on a CPU).
+at N = 500 on a CPU). Beads that the topology excludes from each other are no neighbours.
 """
 
 import equinox as eqx
@@ -42,12 +42,12 @@ def find_neighbors(
     reach: float,
     capacity: int,
 ) -> Neighbors:
-    """Every bead's neighbours within `reach`.
+    """Every bead's neighbours within `reach`, without those that the topology excludes.
 
     Args:
         positions: nm.
         box: edge lengths, nm; None for an open system.
-        topology: bead types.
+        topology: bead types, and which pairs are excluded.
         reach: cutoff plus skin, nm.
         capacity: width of the matrix.
 
@@ -66,6 +66,8 @@ def find_neighbors(
     def append(bead: Array, lists: tuple[Array, Array]) -> tuple[Array, Array]:
         indices, counts = lists
         near = (squared_distance(positions, positions[bead], box) < reach**2) & (rows != bead)
+        if topology.excluded.shape[1]:
+            near = near.at[topology.excluded[bead]].set(False, mode="drop")  # padding lies out of bounds
         # written whether near or not; the count goes on only where near, so the next one overwrites
         place = jnp.minimum(counts, capacity)
         indices = indices.at[rows, place].set(bead, mode="promise_in_bounds", unique_indices=True)

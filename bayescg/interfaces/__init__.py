@@ -10,6 +10,7 @@ Every class here is abstract or final: a concrete method of an abstract class is
 
 from bayescg.configuration import (
     Configuration,
+    Sampled,
     Support,
     Topology,
     minimum_image,
@@ -53,6 +54,7 @@ __all__ = [
     "Extent",
     "LinearSum",
     "Quadratic",
+    "Sampled",
     "Snapshot",
     "Sum",
     "SumMemory",

@@ -1,12 +1,13 @@
-"""Correlation: time-correlation functions of a harmonic variable with memory, as data in their own right.
+"""Correlation: time-correlation functions of a linear variable with memory, as data in their own right.
 
 For the linear system of the extended variables (`bayescg.memory.extended`), du = -A u dt + noise,
 
     <x(0) x(t)> = (kT/k) [exp(-A t)]_xx,        <v(0) v(t)> = (kT/m) [exp(-A t)]_vv,
 
-exactly. The estimates scatter with Bartlett's covariance (`correlation_data`). Normalized functions are
-compared after division by c(0) of the data, and know nothing of k_B T/k. What a correlation function
-determines, and what it does not, is the subject of `bayescg.identify`; other terms add what is missing.
+exactly; of free beads the second, without the position. The estimates scatter with Bartlett's covariance
+(`correlation_data`). Normalized functions are compared after division by c(0) of the data, and know nothing
+of k_B T/k. What a correlation function determines, and what it does not, is the subject of
+`bayescg.identify`; other terms add what is missing.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ SPREAD = 1.0
 
 
 class Correlation(AbstractLikelihood):
-    """Time-correlation function of a harmonic variable, or of free particles in a harmonic well.
+    """Time-correlation function of beads in a harmonic well, or of the velocities of free ones.
 
     Attributes:
         of: "position" (fluctuations about the mean) or "velocity".
@@ -112,25 +113,26 @@ class Correlation(AbstractLikelihood):
         """Allocate potential and memory for the data, and find the lags.
 
         Args:
-            model: with a `Harmonic` potential and a memory.
+            model: with a memory, and a `Harmonic` potential; of velocities also without one.
             data: beads with time, and velocities where theirs are meant.
 
         Raises:
             BayescgError: another potential, no memory, several temperatures or masses, or bad data.
         """
         require_x64("A correlation likelihood")
-        if not isinstance(model.potential, Harmonic) or model.memory is None:
+        free = model.potential is None and self.of == "velocity"
+        if not (free or isinstance(model.potential, Harmonic)) or model.memory is None:
             raise BayescgError(
-                "model must be a bayescg.potentials.Harmonic with a memory, whose correlation functions are "
-                f"known exactly, got {type(model.potential).__name__} and {type(model.memory).__name__}. "
+                "model must be a bayescg.potentials.Harmonic with a memory, or for velocities a memory "
+                "alone, whose correlation functions are known exactly, got "
+                f"{type(model.potential).__name__} and {type(model.memory).__name__}. "
                 "Compare other models by simulation, or by bayescg.likelihoods.Path."
             )
         parts = self._parts(data)
         memory = model.memory.prepare(timescales(parts))
-        lowest = tuple(float(x) for x in np.min([part.positions.min(axis=(0, 1)) for part in parts], axis=0))
-        highest = tuple(float(x) for x in np.max([part.positions.max(axis=(0, 1)) for part in parts], axis=0))
-        names, kT = parts[0].topology.type_names, thermal_energy(parts[0].temperature)
-        potential = model.potential.prepare(Support(names, (), lowest, highest, None, kT))
+        potential = model.potential
+        if potential is not None:
+            potential = potential.prepare(_support(parts))
         require(
             not self.overdamped or float(memory.drift().friction) > 0,
             "memory must have an instantaneous friction where the motion is overdamped, got none. Add "
@@ -223,17 +225,18 @@ class Correlation(AbstractLikelihood):
         """
         kT = thermal_energy(temperature)
         assert model.memory is not None
-        assert isinstance(model.potential, Harmonic)
-        k = model.potential.stiffness
-        assert k is not None
+        k = None if model.potential is None else model.potential.stiffness  # type: ignore[attr-defined]
         if self.overdamped:
+            assert k is not None
             A, place = overdamped_drift(model.memory.drift(), k), 0
             scale = kT / k
         else:
             assert self.mass is not None
             extended = extended_drift(model.memory, self.mass, temperature)
-            A = with_spring(extended, self.mass, k).drift
-            place, scale = (0, kT / k) if self.of == "position" else (1, kT / self.mass)
+            A = extended.drift if k is None else with_spring(extended, self.mass, k).drift
+            at_position = self.of == "position"
+            place = 0 if at_position or k is None else 1
+            scale = jnp.asarray(kT) / jnp.asarray(k if at_position else self.mass)
         decay = jax.vmap(lambda t: expm(-A * t, max_squarings=SQUARINGS)[place, place])(times)
         return decay, scale
 
@@ -300,6 +303,14 @@ def overdamped_drift(drift: Any, stiffness: Float[Array, ""] | float) -> Float[A
     top = jnp.concatenate([jnp.reshape(stiffness / gamma0, (1,)), -a / gamma0])
     bottom = jnp.concatenate([-a[:, None] * top[:1], drift.matrix + jnp.outer(a, a) / gamma0], axis=1)
     return jnp.concatenate([top[None], bottom])
+
+
+def _support(parts: list[Stretch]) -> Support:
+    """The range of the positions."""
+    lowest = tuple(float(x) for x in np.min([part.positions.min(axis=(0, 1)) for part in parts], axis=0))
+    highest = tuple(float(x) for x in np.max([part.positions.max(axis=(0, 1)) for part in parts], axis=0))
+    kT = thermal_energy(parts[0].temperature)
+    return Support(parts[0].topology.type_names, (), lowest, highest, None, kT)
 
 
 def _times(parts: list[Stretch], of: str) -> tuple[float, ...]:

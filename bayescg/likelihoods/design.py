@@ -16,8 +16,9 @@ import numpy as np
 from bayescg._typing import NumpyArray
 from bayescg.interfaces import AbstractLinearPotential, Configuration, LinearSum, Topology, type_pairs
 from bayescg.numerics import pair_kernels
-from bayescg.numerics.pairs import Pairs, neighbor_matrix
+from bayescg.numerics.pairs import Pairs, neighbor_matrix, no_pairs
 from bayescg.potentials import PairSpline
+from bayescg.potentials.bonded import AbstractBondedPotential
 from bayescg.potentials.spline import basis
 
 CAPACITY_STEP = 16
@@ -30,7 +31,7 @@ class Frame(NamedTuple):
     Attributes:
         positions: (bead, dim), nm.
         box: (dim,), nm, or None.
-        pairs: all pairs within the potential's cutoff.
+        pairs: all pairs within the potential's cutoff but excluded ones.
         topology: of the beads.
     """
 
@@ -77,6 +78,12 @@ def design(potential: AbstractLinearPotential, frame: Frame) -> NumpyArray:
 @design.register
 def _(potential: LinearSum, frame: Frame) -> NumpyArray:
     return np.concatenate([design(term, frame) for term in potential.terms], axis=-1)
+
+
+@design.register
+def _(potential: AbstractBondedPotential, frame: Frame) -> NumpyArray:
+    alone = Frame(frame.positions, frame.box, no_pairs(frame.positions.shape[1]), frame.topology)
+    return np.moveaxis(np.asarray(_basis_forces(potential, alone.configuration())), 1, 0)
 
 
 @design.register

@@ -4,7 +4,8 @@
 
 eps being the scatter of the atomistic force about its mean at given bead positions. Where the
 potential is linear in its coefficients and the noise is Gaussian, only sums over frames are kept
-(`statistics`); otherwise the frames themselves (`frames`).
+(`statistics`); otherwise the frames themselves (`frames`). Pairs of beads that the topology excludes, by
+default those one or two bonds apart, have no pair force; bonded terms act between them.
 
 References:
     W. G. Noid et al., J. Chem. Phys. 128, 244114 (2008), doi:10.1063/1.2938860.
@@ -32,7 +33,13 @@ from bayescg.interfaces import (
 from bayescg.likelihoods.design import Frame, design, pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
-from bayescg.likelihoods.reading import checked_points, frames_of, mean_squares, shortest_distances
+from bayescg.likelihoods.reading import (
+    checked_points,
+    frames_of,
+    internal_of,
+    mean_squares,
+    shortest_distances,
+)
 from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
 from bayescg.model import Model, parameters
 from bayescg.numerics.pairs import check_cutoff
@@ -76,12 +83,12 @@ class ForceMatching(AbstractConjugateLikelihood):
         points = checked_points(data)
         shortest, squares = [], []
         for beads in points:
-            if "box" in beads:
+            if "box" in beads and model.potential.cutoff > 0:
                 check_cutoff(model.potential.cutoff, np.asarray(beads["box"]))
             shortest.append(shortest_distances(beads, topology(beads), model.potential.cutoff))
             squares.append(mean_squares(beads, topology(beads)))
         names = topology(points[0]).type_names
-        support = Support(names, tuple(np.min(shortest, axis=0).tolist()))
+        support = Support(names, tuple(np.min(shortest, axis=0).tolist()), internal=internal_of(points))
         prepared = Model(model.potential.prepare(support), model.memory)
         return prepared, ForceMatching(self.noise.prepare(np.mean(squares, axis=0)), self.blocks_kept)
 
@@ -187,6 +194,8 @@ def _accumulate(
 def _distance_counts(frame: Frame, type_count: int, cutoff: float) -> NumpyArray:
     """Histogram of pair distances, (type_pair, bin)."""
     pair_count = len(type_pairs(type_count))
+    if not frame.pairs.distance.size:
+        return np.zeros((pair_count, DISTANCE_BINS))
     bins = (frame.pairs.distance * (DISTANCE_BINS / cutoff)).astype(np.int64)
     np.minimum(bins, DISTANCE_BINS - 1, out=bins)
     if pair_count > 1:

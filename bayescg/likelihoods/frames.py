@@ -124,9 +124,11 @@ def gather_frames(
     )
 
 
-def _system(frame: Frame) -> tuple[tuple[int, ...], bytes, bool]:
+def _system(frame: Frame) -> tuple[tuple[int, ...], tuple[bytes, ...], bool]:
     """What all frames of one array must share."""
-    return frame.positions.shape, np.asarray(frame.topology.types).tobytes(), frame.box is None
+    shared = frame.topology
+    parts = (shared.types, shared.bonds, shared.angles, shared.dihedrals, shared.excluded)
+    return frame.positions.shape, tuple(np.asarray(part).tobytes() for part in parts), frame.box is None
 
 
 def mean_square_force(values: NumpyArray, type_names: tuple[str, ...]) -> xr.Dataset:

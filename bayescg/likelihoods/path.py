@@ -154,7 +154,7 @@ class Path(AbstractConjugateLikelihood):
             return jnp.sum(self.blocks(model, observations))
         total = jnp.zeros(())
         for group in observations.groups:
-            innovations, theta = self._filter(model, group)
+            innovations, theta = self.filter_of(model, group)
             form = log_likelihood_form(innovations, group.total, group.pieces, theta[:, None])
             total += form.constant - 0.5 * form.matrix[0, 0] + _penalty(innovations, group)
         return total
@@ -162,10 +162,10 @@ class Path(AbstractConjugateLikelihood):
     def blocks(self, model: Model, observations: Any) -> Float[Array, " block"]:
         """Log density of every block: contiguous frames where segments are few, else groups of segments."""
         if isinstance(observations, PathFrames):
-            return observations.log_densities(self._kicks(model), self._spaces(model, observations))
+            return observations.log_densities(self.kicks_of(model), self.spaces_of(model, observations))
         found = []
         for group in observations.groups:
-            innovations, theta = self._filter(model, group)
+            innovations, theta = self.filter_of(model, group)
             of_group = log_likelihood_blocks(innovations, group.sums, group.pieces, theta)
             found.append(of_group + _penalty(innovations, group) / of_group.size)
         return jnp.concatenate(found)
@@ -178,7 +178,7 @@ class Path(AbstractConjugateLikelihood):
         where the bound is above 0.01.
         """
         bounds = [
-            neglected(self._filter(model, group)[0], group.total, group.pieces)
+            neglected(self.filter_of(model, group)[0], group.total, group.pieces)
             for group in observations.groups
         ]
         return jnp.max(jnp.stack(bounds))
@@ -198,7 +198,7 @@ class Path(AbstractConjugateLikelihood):
         mixing = jnp.concatenate([jnp.zeros((count, 1)), jnp.eye(count)], axis=1)
         constant, matrix = jnp.zeros(()), jnp.zeros((count + 1, count + 1))
         for group in observations.groups:
-            innovations, _ = self._filter(model, group)
+            innovations, _ = self.filter_of(model, group)
             form = log_likelihood_form(innovations, group.total, group.pieces, mixing)
             constant, matrix = constant + form.constant + _penalty(innovations, group), matrix + form.matrix
         return Quadratic(matrix[1:, 1:], -matrix[0, 1:], constant - 0.5 * matrix[0, 0])
@@ -247,23 +247,24 @@ class Path(AbstractConjugateLikelihood):
             (510, 3, 19)
         """
         frames = self._frames(model, stretches(data, self.observed))
-        return frames.innovations(self._kicks(model), self._spaces(model, frames))
+        return frames.innovations(self.kicks_of(model), self.spaces_of(model, frames))
 
-    def _filter(self, model: Model, group: Group) -> tuple[InnovationFilter, Float[Array, " feature"]]:
+    def filter_of(self, model: Model, group: Group) -> tuple[InnovationFilter, Float[Array, " feature"]]:
         """The filter of a group, and the coefficients of its features."""
         forces = forces_of(model.potential)
         theta = forces.theta()
         if forces.springs and self.observed == "velocities":
             k, c = forces.spring()
             theta = jnp.concatenate([theta, jnp.stack([-k, k * (c - group.origin)])])
-        space = self._state_space(model, forces, group.mass, group, group)
+        space = self.space_of(model, forces, group.mass, group, group)
         return innovation_filter(space, group.grid, group.pieces), theta
 
     def _frames(self, model: Model, parts: list[Stretch]) -> PathFrames:
         forces = forces_of(model.potential)
         spring = bool(forces.springs) and self.observed == "positions"
         choices = self._choices(forces, parts)
-        return gather_path_frames(parts, self._kicks(model), observed=self.observed, spring=spring, **choices)
+        kicks = self.kicks_of(model)
+        return gather_path_frames(parts, kicks, observed=self.observed, spring=spring, **choices)
 
     def _choices(self, forces: Forces, parts: list[Stretch]) -> dict[str, Any]:
         """Where positions are measured from, the spring for reference, and whose the mass is."""
@@ -277,19 +278,20 @@ class Path(AbstractConjugateLikelihood):
             "infer": self.infers_mass,
         }
 
-    def _kicks(self, model: Model) -> Any:
+    def kicks_of(self, model: Model) -> Any:
         """The forces that kick: all but springs, which are exact between positions."""
         return forces_of(model.potential).kicks if self.observed == "positions" else model.potential
 
-    def _spaces(self, model: Model, frames: PathFrames) -> Callable[[FrameStretch, Members], StateSpace]:
+    def spaces_of(self, model: Model, frames: PathFrames) -> Callable[[FrameStretch, Members], StateSpace]:
+        """The state space of some beads of a stretch, as a function of the two."""
         forces = forces_of(model.potential)
 
         def space(stretch: FrameStretch, members: Members) -> StateSpace:
-            return self._state_space(model, forces, members.mass, stretch, frames)
+            return self.space_of(model, forces, members.mass, stretch, frames)
 
         return space
 
-    def _state_space(self, model: Model, forces: Forces, mass: Any, run: Any, frame: Any) -> StateSpace:
+    def space_of(self, model: Model, forces: Forces, mass: Any, run: Any, frame: Any) -> StateSpace:
         """Temperature and interval are those of `run`, origin and spring for reference those of `frame`."""
         mass = self.mass if mass is None else mass
         assert model.memory is not None

@@ -23,7 +23,8 @@ from bayescg.interfaces import (
 from bayescg.likelihoods.design import Frame, design
 from bayescg.likelihoods.force_matching import coefficients
 from bayescg.likelihoods.path_series import Stretch
-from bayescg.numerics.pairs import check_cutoff, pairs_within
+from bayescg.likelihoods.reading import listed_pairs
+from bayescg.numerics.pairs import check_cutoff
 from bayescg.potentials import Harmonic
 
 FRAMES_AT_ONCE = 4096
@@ -100,14 +101,15 @@ def basis_series(potential: AbstractLinearPotential | None, stretch: Stretch) ->
     frames, beads, dims = stretch.positions.shape
     if potential is None:
         return np.zeros((beads, dims, frames, 0))
-    if potential.cutoff == 0:
+    if potential.cutoff == 0 and stretch.boxes is None:
         return _of_sites(potential, stretch)
-    if stretch.boxes is not None:
+    if stretch.boxes is not None and potential.cutoff > 0:
         check_cutoff(potential.cutoff, stretch.boxes)
     series = np.empty((beads, dims, frames, int(coefficients(potential).size)))
     for index, x in enumerate(stretch.positions):
         box = None if stretch.boxes is None else stretch.boxes[index]
-        frame = Frame(x, box, pairs_within(x, box, potential.cutoff), stretch.topology)
+        pairs = listed_pairs(x, box, potential.cutoff, stretch.topology)
+        frame = Frame(x, box, pairs, stretch.topology)
         series[:, :, index] = design(potential, frame).transpose(1, 0, 2)
     return series
 

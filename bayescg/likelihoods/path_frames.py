@@ -17,9 +17,10 @@ from bayescg.likelihoods.design import CAPACITY_STEP
 from bayescg.likelihoods.path_builder import FEWEST_BLOCKS
 from bayescg.likelihoods.path_correlations import group_beads, known_series
 from bayescg.likelihoods.path_series import Stretch
+from bayescg.likelihoods.reading import listed_pairs
 from bayescg.numerics.filtering import CHUNK, filter_chunks
-from bayescg.numerics.pairs import check_cutoff, neighbor_matrix, pairs_within
-from bayescg.numerics.statespace import StateSpace, kalman_filter
+from bayescg.numerics.pairs import check_cutoff, neighbor_matrix
+from bayescg.numerics.statespace import Filtered, StateSpace, kalman_filter
 
 FRAMES_AT_ONCE = 64
 """Frames whose forces are computed together."""
@@ -111,16 +112,32 @@ class PathFrames(eqx.Module):
             space: the state space of some beads of a stretch.
         """
         found = []
+        for stretch, filtered in zip(self.stretches, self.filtered(potential, space), strict=True):
+            standard = np.empty(stretch.known.shape[:3])
+            for members, one in zip(stretch.members, filtered, strict=True):
+                standard[members.beads] = one.innovations / jnp.sqrt(one.variances)
+            found.append(standard)
+        return found
+
+    def filtered(
+        self, potential: AbstractPotential | None, space: Callable[[FrameStretch, Members], StateSpace]
+    ) -> list[list[Filtered]]:
+        """The exact filter along every stretch, for all members, (bead, dim, row); pure.
+
+        Args:
+            potential: all forces but the exact ones; None for none.
+            space: the state space of some beads of a stretch.
+        """
+        along = jax.vmap(jax.vmap(kalman_filter, (None, 0, 0)), (None, 0, 0))
+        found = []
         for stretch in self.stretches:
             inputs, start = self._inputs(potential, stretch)
-            standard = np.empty(stretch.known.shape[:3])
-            for members in stretch.members:
-                model = space(stretch, members)
-                filtered = jax.vmap(jax.vmap(kalman_filter, (None, 0, 0)), (None, 0, 0))(
-                    model, inputs[members.beads], start[members.beads]
-                )
-                standard[members.beads] = filtered.innovations / jnp.sqrt(filtered.variances)
-            found.append(standard)
+            found.append(
+                [
+                    along(space(stretch, members), inputs[members.beads], start[members.beads])
+                    for members in stretch.members
+                ]
+            )
         return found
 
     def _inputs(self, potential: AbstractPotential | None, stretch: FrameStretch) -> tuple[Array, Array]:
@@ -203,10 +220,13 @@ def _neighbors(part: Stretch, cutoff: float) -> NumpyArray:
     frames, beads, _ = part.positions.shape
     if cutoff == 0:
         return np.zeros((frames, beads, 0), dtype=np.int32)
-    if part.boxes is not None:
-        check_cutoff(cutoff, part.boxes)
+    boxes = part.boxes
+    if boxes is not None:
+        check_cutoff(cutoff, boxes)
     tight = [
-        neighbor_matrix(pairs_within(x, None if part.boxes is None else part.boxes[index], cutoff), beads)
+        neighbor_matrix(
+            listed_pairs(x, None if boxes is None else boxes[index], cutoff, part.topology), beads
+        )
         for index, x in enumerate(part.positions)
     ]
     width = -(-max(matrix.shape[1] for matrix in tight) // CAPACITY_STEP) * CAPACITY_STEP

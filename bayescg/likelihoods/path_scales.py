@@ -15,7 +15,7 @@ from bayescg._typing import NumpyArray
 from bayescg.data import state_points, topology, validate
 from bayescg.interfaces import AbstractPotential, Support, Timescales
 from bayescg.likelihoods.path_series import Stretch
-from bayescg.likelihoods.reading import shortest_distances
+from bayescg.likelihoods.reading import internal_of, shortest_distances
 from bayescg.numerics.correlation import CorrelationSums
 from bayescg.units import thermal_energy
 
@@ -156,10 +156,12 @@ def support(parts: list[Stretch], data: Any, potential: AbstractPotential) -> Su
         1
     """
     names, kT = parts[0].topology.type_names, thermal_energy(parts[0].temperature)
+    internal = internal_of(state_points(data))
     if potential.cutoff > 0:
         points = [validate(beads) for beads in state_points(data)]
         shortest = [shortest_distances(beads, topology(beads), potential.cutoff) for beads in points]
-        return Support(names, tuple(np.min(shortest, axis=0).tolist()), thermal_energy=kT)
+        return Support(names, tuple(np.min(shortest, axis=0).tolist()), thermal_energy=kT, internal=internal)
     lowest = np.min([part.positions.min(axis=(0, 1)) for part in parts], axis=0)
     highest = np.max([part.positions.max(axis=(0, 1)) for part in parts], axis=0)
-    return Support(names, (), tuple(lowest.tolist()), tuple(highest.tolist()), parts[0].period, kT)
+    ends = tuple(lowest.tolist()), tuple(highest.tolist())
+    return Support(names, (), *ends, parts[0].period, kT, internal)

@@ -10,9 +10,10 @@ from tqdm.auto import tqdm
 from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.data import state_points, topology, validate
-from bayescg.interfaces import Topology, type_pairs
+from bayescg.data.boltzmann_inversion import sampled_internal
+from bayescg.interfaces import Sampled, Topology, type_pairs
 from bayescg.likelihoods.design import Frame, pair_kinds
-from bayescg.numerics.pairs import Pairs, pairs_within
+from bayescg.numerics.pairs import Pairs, no_pairs, pairs_within
 
 SUPPORT_FRAMES = 32
 """Frames looked at for the shortest distances, spread evenly over the trajectory."""
@@ -54,7 +55,7 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
 
     Args:
         data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
-        cutoff: of the frames' pairs, nm.
+        cutoff: of the frames' pairs, nm; zero for none. Pairs that the topology excludes are left out.
         at_most: frames of every state point, spread evenly; None for all.
 
     Raises:
@@ -76,10 +77,56 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
                 forces = part["force"].values.astype(np.float64)
                 boxes = part["box"].values.astype(np.float64) if "box" in part else [None] * len(positions)
                 for index, (x, box, f) in enumerate(zip(positions, boxes, forces, strict=True), begin):
-                    pairs = pairs_within(x, box, cutoff)
+                    pairs = listed_pairs(x, box, cutoff, beads_topology)
                     _check_apart(pairs, index)
                     yield Frame(x, box, pairs, beads_topology), f
                     bar.update()
+
+
+def listed_pairs(
+    positions: NumpyArray, box: NumpyArray | None, cutoff: float, beads_topology: Topology
+) -> Pairs:
+    """The pairs that have nonbonded energy; none where the cutoff is zero.
+
+    Args:
+        positions: (bead, dim), nm.
+        box: edge lengths, nm; None for an open system.
+        cutoff: nm.
+        beads_topology: says which pairs are excluded.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> x = np.zeros((510, 3))
+        >>> listed_pairs(x, None, 0.0, bcg.data.topology(bcg.data.water(frames=1))).distance.size
+        0
+    """
+    if cutoff == 0:
+        return no_pairs(positions.shape[1])
+    return pairs_within(positions, box, cutoff, excluded=np.asarray(beads_topology.excluded))
+
+
+def internal_of(points: list[xr.Dataset]) -> tuple[Sampled, ...]:
+    """What a few frames of every state point say of bonds, angles and dihedrals, one entry for every kind.
+
+    Where several state points hold a kind, ranges join and the harmonic start is that of the first.
+
+    Args:
+        points: beads of the same types.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> internal_of([bcg.data.water(frames=2)])
+        ()
+    """
+    joined: dict[tuple[str, tuple[int, ...]], Sampled] = {}
+    for beads in points:
+        if "bond" not in beads and "angle" not in beads and "dihedral" not in beads:
+            continue
+        for one in sampled_internal(validate(_spread(beads, SUPPORT_FRAMES).compute(), needs=())):
+            old = joined.get((one.coordinate, one.kind), one)
+            lowest, highest = min(old.lowest, one.lowest), max(old.highest, one.highest)
+            joined[one.coordinate, one.kind] = old._replace(lowest=lowest, highest=highest)
+    return tuple(joined[key] for key in sorted(joined))
 
 
 def _check_apart(pairs: Pairs, frame: int) -> None:
@@ -119,7 +166,7 @@ def shortest_distances(beads: xr.Dataset, beads_topology: Topology, cutoff: floa
     for index in range(part.sizes["frame"]):
         box = part["box"].values[index].astype(np.float64) if "box" in part else None
         x = part["position"].values[index].astype(np.float64)
-        frame = Frame(x, box, pairs_within(x, box, cutoff), beads_topology)
+        frame = Frame(x, box, listed_pairs(x, box, cutoff, beads_topology), beads_topology)
         kinds = pair_kinds(frame, type_count)
         np.minimum.at(shortest, kinds, frame.pairs.distance)
     return shortest

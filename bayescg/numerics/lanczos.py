@@ -35,11 +35,14 @@ class Eigenpairs(NamedTuple):
         values: theta.
         vectors: (pair, parameter), of unit length.
         residuals: |A y - theta y|: theta is that near to an eigenvalue.
+        lowest: the smallest Ritz value of all, not below the smallest eigenvalue: where it is negative, the
+            operator is not positive semidefinite.
     """
 
     values: Float[Array, " pair"]
     vectors: Float[Array, "pair parameter"]
     residuals: Float[Array, " pair"]
+    lowest: Float[Array, ""]
 
 
 def largest_eigenpairs(
@@ -65,8 +68,9 @@ def largest_eigenpairs(
     found = tridiag_sym(made, custom_vjp=False)(product, start)
     theta, s = jnp.linalg.eigh(found.J_small)
     kept = min(count, made)
+    lowest = theta[0]
     # descending
     theta, s = theta[::-1][:kept], s[:, ::-1][:, :kept]
     rounding = jnp.finfo(theta.dtype).eps * theta[0]
     residuals = jnp.linalg.norm(found.residual) * jnp.abs(s[-1]) + rounding
-    return Eigenpairs(theta, s.T @ found.Q_tall, residuals)
+    return Eigenpairs(theta, s.T @ found.Q_tall, residuals, lowest)

@@ -18,8 +18,8 @@ def search(dims: int) -> Callable[..., int]:
     """Compare all beads with all: fills the arrays of a pair list and returns how many pairs there are.
 
     Arguments of the loop: positions (dim, bead), edges and their inverses (dim,), zeros where the system
-    is open, the squared cutoff, and what is filled, as long as there could be pairs: first, second,
-    displacement (dim, pair) and distance.
+    is open, the squared cutoff, for every bead those it makes no pair with (bead, partner), and what is
+    filled, as long as there could be pairs: first, second, displacement (dim, pair) and distance.
 
     Args:
         dims: number of components of a position.
@@ -27,8 +27,8 @@ def search(dims: int) -> Callable[..., int]:
     Example:
         >>> import numpy as np
         >>> first, second, distance = np.zeros(3, int), np.zeros(3, int), np.zeros(3)
-        >>> x, none = np.array([[0.0, 0.3, 9.0]]), np.zeros(1)
-        >>> search(1)(x, none, none, 0.25, first, second, np.zeros((1, 3)), distance)
+        >>> x, none, nobody = np.array([[0.0, 0.3, 9.0]]), np.zeros(1), np.zeros((3, 0), int)
+        >>> search(1)(x, none, none, 0.25, nobody, first, second, np.zeros((1, 3)), distance)
         1
         >>> float(distance[0])
         0.3
@@ -39,6 +39,7 @@ def search(dims: int) -> Callable[..., int]:
         edges: NumpyArray,
         inverse: NumpyArray,
         squared_cutoff: float,
+        excluded: NumpyArray,
         first: NumpyArray,
         second: NumpyArray,
         displacement: NumpyArray,
@@ -55,6 +56,9 @@ def search(dims: int) -> Callable[..., int]:
                     gap -= edges[a] * np.rint(gap * inverse[a])
                     total += gap * gap
                 squared[j] = total
+            for p in range(excluded.shape[1]):
+                if i < excluded[i, p] < beads:
+                    squared[excluded[i, p]] = np.inf
             begin = found
             for j in range(i + 1, beads):  # every place is written, the next pair overwrites a miss
                 second[found] = j

@@ -56,13 +56,17 @@ def check_cutoff(cutoff: float, box: NumpyArray | None) -> None:
         )
 
 
-def pairs_within(positions: NumpyArray, box: NumpyArray | None, cutoff: float) -> Pairs:
-    """All pairs of beads closer than the cutoff.
+def pairs_within(
+    positions: NumpyArray, box: NumpyArray | None, cutoff: float, *, excluded: NumpyArray | None = None
+) -> Pairs:
+    """All pairs of beads closer than the cutoff, but for excluded ones.
 
     Args:
         positions: (bead, dim), nm; need not lie in the box.
         box: (dim,) edge lengths of the periodic cell, nm; None for an open system.
         cutoff: nm.
+        excluded: (bead, partner) beads that make no pair with a bead, padded with the number of beads;
+            `Topology.excluded`. None for all pairs.
 
     Returns:
         Each pair once.
@@ -76,12 +80,30 @@ def pairs_within(positions: NumpyArray, box: NumpyArray | None, cutoff: float) -
         >>> found = pairs_within(x, np.array([2.0, 2.0, 2.0]), 0.5)
         >>> found.distance.round(6).tolist()
         [0.1]
+        >>> bonded = np.array([[1], [0], [3]])
+        >>> pairs_within(x, np.array([2.0, 2.0, 2.0]), 0.5, excluded=bonded).distance.size
+        0
     """
     check_cutoff(cutoff, box)
     positions = np.asarray(positions, dtype=np.float64)
     edges = None if box is None else np.asarray(box, dtype=np.float64)
     search = _compare_all if positions.shape[0] <= FEW_BEADS else _search_tree
-    return search(positions, edges, cutoff)
+    partners = np.zeros((len(positions), 0), dtype=np.intp) if excluded is None else np.asarray(excluded)
+    return search(positions, edges, cutoff, partners.astype(np.intp, copy=False))
+
+
+def no_pairs(dims: int) -> Pairs:
+    """An empty list: what a potential without a cutoff needs.
+
+    Args:
+        dims: number of components of a position.
+
+    Example:
+        >>> no_pairs(3).displacement.shape
+        (3, 0)
+    """
+    nobody = np.zeros(0, dtype=np.intp)
+    return Pairs(nobody, nobody, np.zeros((dims, 0)), np.zeros(0))
 
 
 def neighbor_matrix(pairs: Pairs, beads: int, capacity: int | None = None) -> NumpyArray:
@@ -119,7 +141,9 @@ def neighbor_matrix(pairs: Pairs, beads: int, capacity: int | None = None) -> Nu
     return matrix
 
 
-def _compare_all(positions: NumpyArray, edges: NumpyArray | None, cutoff: float) -> Pairs:
+def _compare_all(
+    positions: NumpyArray, edges: NumpyArray | None, cutoff: float, excluded: NumpyArray
+) -> Pairs:
     """Every bead with every other, in machine code."""
     beads, dims = positions.shape
     periodic = np.zeros(dims) if edges is None else edges
@@ -129,18 +153,25 @@ def _compare_all(positions: NumpyArray, edges: NumpyArray | None, cutoff: float)
     displacement, distance = np.empty((dims, room)), np.empty(room)
     columns = np.ascontiguousarray(positions.T)
     found = pair_kernels.search(dims)(
-        columns, periodic, inverse, cutoff**2, first, second, displacement, distance
+        columns, periodic, inverse, cutoff**2, excluded, first, second, displacement, distance
     )
     return Pairs(*(part[..., :found].copy() for part in (first, second, displacement, distance)))
 
 
-def _search_tree(positions: NumpyArray, edges: NumpyArray | None, cutoff: float) -> Pairs:
+def _search_tree(
+    positions: NumpyArray, edges: NumpyArray | None, cutoff: float, excluded: NumpyArray
+) -> Pairs:
     """By a k-d tree."""
     if edges is not None:
         positions = np.mod(positions, edges)
         positions[positions >= edges] = 0.0  # np.mod of -1e-17 rounds up to the edge itself
     tree = KDTree(positions, boxsize=edges, compact_nodes=False, balanced_tree=False)
-    first, second = np.ascontiguousarray(tree.query_pairs(cutoff, output_type="ndarray").T)
+    found = tree.query_pairs(cutoff, output_type="ndarray")
+    if excluded.shape[1]:
+        beads = len(positions)
+        owner = np.repeat(np.arange(beads), excluded.shape[1])
+        found = found[~np.isin(found @ [beads + 1, 1], owner * (beads + 1) + excluded.ravel())]
+    first, second = np.ascontiguousarray(found.T)
     displacement = np.empty((positions.shape[1], first.size))
     for axis, row in enumerate(displacement):  # column by column: contiguous gathers are ten times faster
         column = np.ascontiguousarray(positions[:, axis])

@@ -3,11 +3,12 @@
     g_ab(r) = <n_ab(r)> V / (P_ab v(r)),     P_ab = N_a N_b  or, for a = b,  N_a (N_a - 1)/2,
 
 with n_ab(r) the pairs found in a spherical shell of exact volume v(r), and P_ab the pairs there are,
-so that an ideal gas gives exactly 1. All pairs are counted, not only those within a cutoff.
+so that an ideal gas gives exactly 1. All pairs are counted, not only those within a cutoff. Pairs within a
+molecule, which bonds hold together, can be left out: of n_ab and of P_ab.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -36,6 +37,8 @@ class RDF(AbstractObservable):
         maximum: largest distance, nm; None for half the shortest box edge, set by `prepare`.
         bins: number of equal bins from zero to `maximum`.
         types: pairs of bead names, for example (("CH3", "OH"),); None for every pair of types.
+        intermolecular: True leaves out pairs of one molecule, whether or not their nonbonded energy is
+            excluded; False counts all.
 
     Raises:
         BayescgError: a maximum beyond half the box, an open system, or an unknown bead name.
@@ -55,6 +58,7 @@ class RDF(AbstractObservable):
     types: Sequence[tuple[str, str]] | None = eqx.field(
         static=True, default=None, converter=lambda pairs: None if pairs is None else tuple(map(tuple, pairs))
     )
+    intermolecular: bool = eqx.field(static=True, default=False)
     name: str = eqx.field(static=True, default="radial_distribution", init=False)
     units: str = eqx.field(static=True, default="1", init=False)
 
@@ -82,7 +86,8 @@ class RDF(AbstractObservable):
                 f"{half:.4f} nm. Leave it out to use half the box."
             )
         self._selected(topology)
-        return RDF(half if self.maximum is None else self.maximum, self.bins, self.types)
+        maximum = half if self.maximum is None else self.maximum
+        return RDF(maximum, self.bins, self.types, self.intermolecular)
 
     def coordinates(self, topology: Topology) -> dict[str, Any]:
         """Names of the type pairs and bin centres, nm."""
@@ -98,13 +103,30 @@ class RDF(AbstractObservable):
             raise BayescgError("box must be periodic for a radial distribution function, got an open system.")
         kinds, dimension = len(topology.type_names), configuration.positions.shape[1]
         pairs = type_pairs(kinds)
-        counts = _histogram(configuration, box, len(pairs), self.bins, self._reach())
+        counts = self._counts(configuration, box, len(pairs))
         volumes = _shell_volumes(self.bins, self._reach(), dimension)
-        per_type = jnp.stack([jnp.sum(topology.types == kind) for kind in range(kinds)]).astype(float)
-        possible = jnp.stack([per_type[a] * (per_type[b] - (a == b)) / (1 + (a == b)) for a, b in pairs])
+        possible = _pairs_of(jnp.zeros_like(topology.types), topology)
+        if self.intermolecular:
+            possible -= _pairs_of(topology.molecules, topology)
         expected = possible[:, None] * volumes / jnp.prod(box.astype(float))
         curves = jnp.where(expected > 0, counts / jnp.where(expected > 0, expected, 1.0), 0.0)
         return curves[jnp.asarray(self._selected(topology))]
+
+    def _counts(self, configuration: Configuration, box: Array, kinds: int) -> Array:
+        """Pairs of every kind in every bin, (kind, bin)."""
+        beads = configuration.positions.shape[0]
+        # every pair once: bead i with bead i + s, s = 1..N/2; for even N the last s would give each twice
+        shifts = jnp.arange(1, beads // 2 + 1, dtype=jnp.int32)
+        partners = jnp.where(2 * shifts == beads, beads // 2, beads)
+
+        def of_shift(shift: Array, used: Array) -> Array:
+            place = _bins_of_shift(configuration, box, shift, used, kinds, self.bins, self._reach())
+            if not self.intermolecular:
+                return place
+            molecules = configuration.topology.molecules
+            return jnp.where(molecules == jnp.roll(molecules, -shift), kinds * self.bins, place)
+
+        return _histogram(of_shift, shifts, partners, beads, kinds * self.bins).reshape(kinds, self.bins)
 
     def _reach(self) -> float:
         if self.maximum is None:
@@ -123,15 +145,10 @@ class RDF(AbstractObservable):
         return [pairs.index(tuple(sorted((names.index(a), names.index(b))))) for a, b in self.types]
 
 
-def _histogram(configuration: Configuration, box: Array, kinds: int, bins: int, reach: float) -> Array:
-    """Pairs of every kind in every bin, (kind, bin)."""
-    beads = configuration.positions.shape[0]
-    # every pair once: bead i with bead i + s, s = 1..N/2; for even N the last s would give each pair twice
-    shifts = jnp.arange(1, beads // 2 + 1, dtype=jnp.int32)
-    partners = jnp.where(2 * shifts == beads, beads // 2, beads)
-
-    def of_shift(shift: Array, used: Array) -> Array:
-        return _bins_of_shift(configuration, box, shift, used, kinds, bins, reach)
+def _histogram(
+    of_shift: Callable[[Array, Array], Array], shifts: Array, partners: Array, beads: int, size: int
+) -> Array:
+    """How often every place is named, a few shifts at a time; the place `size` collects the rest."""
 
     def add_chunk(counts: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
         places = jax.vmap(of_shift)(*chunk)
@@ -143,8 +160,20 @@ def _histogram(configuration: Configuration, box: Array, kinds: int, bins: int, 
         jnp.pad(shifts, (0, padding)).reshape(-1, rows),
         jnp.pad(partners, (0, padding)).reshape(-1, rows),
     )
-    counts, _ = jax.lax.scan(add_chunk, jnp.zeros(kinds * bins + 1, jnp.int32), chunks)
-    return counts[:-1].reshape(kinds, bins)
+    counts, _ = jax.lax.scan(add_chunk, jnp.zeros(size + 1, jnp.int32), chunks)
+    return counts[:-1]
+
+
+def _pairs_of(groups: Array, topology: Topology) -> Array:
+    """Pairs of every kind whose beads are of one group, (kind,)."""
+    kinds = len(topology.type_names)
+    members = jax.nn.one_hot(topology.types, kinds, dtype=float)
+    # there are at most as many groups as beads
+    counts = jax.ops.segment_sum(members, groups, topology.types.shape[0])
+    first, second = jnp.asarray(type_pairs(kinds)).T
+    same = first == second
+    pairs = counts[:, first] * (counts[:, second] - same)
+    return jnp.sum(pairs, axis=0) / (1 + same)
 
 
 def _bins_of_shift(

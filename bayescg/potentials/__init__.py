@@ -2,7 +2,11 @@
 
 from bayescg.interfaces import LinearSum, Sum
 from bayescg.potentials.ace import ACE
+from bayescg.potentials.angle import AngleSpline, HarmonicAngle
+from bayescg.potentials.bond import BondSpline, HarmonicBond
+from bayescg.potentials.dihedral import DihedralSpline, PeriodicDihedral
 from bayescg.potentials.double_well import DoubleWell
+from bayescg.potentials.equivariant import Equivariant
 from bayescg.potentials.gaussian_wells import FreeGaussianWells, GaussianWells
 from bayescg.potentials.harmonic import Harmonic
 from bayescg.potentials.local_density import LocalDensity
@@ -19,15 +23,22 @@ from bayescg.potentials.yukawa import Yukawa
 __all__ = [
     "ACE",
     "WCA",
+    "AngleSpline",
+    "BondSpline",
+    "DihedralSpline",
     "DoubleWell",
+    "Equivariant",
     "FreeGaussianWells",
     "GaussianWells",
     "Harmonic",
+    "HarmonicAngle",
+    "HarmonicBond",
     "LennardJones",
     "LinearSum",
     "LocalDensity",
     "Morse",
     "PairSpline",
+    "PeriodicDihedral",
     "Spline1D",
     "StillingerWeber",
     "Sum",

@@ -6,7 +6,13 @@ import numpy as np
 import xarray as xr
 
 from bayescg._typing import NumpyArray
-from bayescg.viz.predictive import NORMAL_95, aligned_reference, curve_axis, observable_summary
+from bayescg.viz.predictive import (
+    NORMAL_95,
+    aligned_reference,
+    curve_axis,
+    observable_summary,
+    row_dimension,
+)
 
 
 class Peak(NamedTuple):
@@ -80,11 +86,12 @@ def deviations(simulated: xr.DataTree, name: str, reference: xr.Dataset) -> list
     """
     found = observable_summary(simulated, name)
     axis, data = curve_axis(found, name), aligned_reference(found, reference, name)
-    if "type_pair" not in found.dims:
+    rows = row_dimension(found)
+    if rows is None:
         return [_of_curve("", found, data, axis)]
     return [
-        _of_curve(str(pair), found.sel(type_pair=pair), data.sel(type_pair=pair), axis)
-        for pair in found["type_pair"].values
+        _of_curve(str(name), found.sel({rows: name}), data.sel({rows: name}), axis)
+        for name in found[rows].values
     ]
 
 

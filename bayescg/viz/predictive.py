@@ -1,6 +1,6 @@
 """A simulated observable with the posterior's band, beside the same observable of the data.
 
-Three panels per pair of bead types:
+Three panels per pair of bead types, kind of bond, angle or dihedral:
 
 - the curve: 50 % and 95 % of the spread between draws, freed from the Monte Carlo error of the finite
   simulations, and the reference with its 95 % error;
@@ -28,8 +28,14 @@ NAMES = {
     "velocity_correlation": "velocity autocorrelation",
     "mean_square_displacement": "mean square displacement",
     "lag_time": "time lag",
+    "bond_length_distribution": "probability density",
+    "bond_angle_distribution": "probability density",
+    "dihedral_angle_distribution": "probability density",
 }
 """How observables and axes are written; others by their own names."""
+
+ROWS = ("type_pair", "bond_type", "angle_type", "dihedral_type")
+"""Dimensions along which an observable has one curve after another."""
 
 NORMAL_95 = 1.959964
 """Standard deviations that hold 95 % of a normal distribution on either side together."""
@@ -73,13 +79,14 @@ def plot_observable(
     axis = curve_axis(found, observable_name)
     if reference is not None:
         reference = aligned_reference(found, reference, observable_name)
-    pairs = [str(name) for name in found["type_pair"].values] if "type_pair" in found.dims else [""]
+    rows = row_dimension(found)
+    pairs = [""] if rows is None else [str(name) for name in found[rows].values]
     with styled():
         figure = new_figure(ROW_HEIGHT * len(pairs))
         parts = np.atleast_1d(np.asarray(figure.subfigures(len(pairs), 1), dtype=object))
         for name, part in zip(pairs, parts, strict=True):
-            chosen = found.sel(type_pair=name) if name else found
-            held = None if reference is None else (reference.sel(type_pair=name) if name else reference)
+            chosen = found if rows is None else found.sel({rows: name})
+            held = reference if reference is None or rows is None else reference.sel({rows: name})
             _row(part, chosen, held, observable_name, axis, name)
     return figure
 
@@ -104,6 +111,16 @@ def observable_summary(simulated: xr.DataTree, name: str) -> xr.Dataset:
     return simulated[f"summary/{name}"].to_dataset()
 
 
+def row_dimension(found: xr.Dataset) -> str | None:
+    """The dimension along which one curve follows another; None where there is one curve.
+
+    Example:
+        >>> row_dimension(xr.Dataset({"mean": (("bond_type", "bond_length"), np.ones((1, 2)))}))
+        'bond_type'
+    """
+    return next((name for name in ROWS if name in found.dims), None)
+
+
 def curve_axis(found: xr.Dataset, name: str) -> str:
     """The dimension a curve runs along.
 
@@ -114,7 +131,7 @@ def curve_axis(found: xr.Dataset, name: str) -> str:
         >>> curve_axis(xr.Dataset({"mean": (("type_pair", "distance"), np.ones((1, 2)))}), "g")
         'distance'
     """
-    dims = [str(dim) for dim in found["mean"].dims if dim != "type_pair"]
+    dims = [str(dim) for dim in found["mean"].dims if dim not in ROWS]
     if len(dims) != 1:
         raise BayescgError(f"observable {name!r} must be a curve to be drawn, got the dimensions {dims}.")
     return dims[0]

@@ -12,6 +12,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 import bayescg as bcg
 from bayescg.likelihoods.correlation import Correlation, overdamped_drift
 from bayescg.likelihoods.correlation_data import bartlett_covariance
+from tests.likelihoods.gle_data import free_velocity_autocovariance
 
 KT = bcg.units.thermal_energy(300.0)
 STIFFNESS, FRICTION, INTERVAL = 50.0, 30.0, 0.1
@@ -74,10 +75,27 @@ def test_prediction_is_that_of_the_linear_system():
     A, D = (np.asarray(part) for part in bcg.memory.with_spring(extended, 10.0, STIFFNESS))
     C = solve_continuous_lyapunov(A, D)
     for of, place in (("position", 0), ("velocity", 1)):
-        likelihood = Correlation(of, normalized=False, times=TIMES)
-        prepared, likelihood, seen = observed(likelihood, underdamped(), model)
+        prepared, likelihood = Correlation(of, normalized=False, times=TIMES).prepare(model, underdamped())
+        decay, scale = likelihood.function(prepared, jnp.asarray(TIMES), temperature=300.0)
         expected = [(expm(-A * t) @ C)[place, place] for t in TIMES]
-        np.testing.assert_allclose(likelihood.predicted(prepared, seen), expected, rtol=1e-9)
+        np.testing.assert_allclose(scale * decay, expected, rtol=1e-9)
+
+
+def test_velocities_of_free_beads_need_no_well():
+    """Without a potential, against scipy's exponential; the mass alone gives the value at zero."""
+    memory = bcg.memory.Prony(1, [0.5], [20.0]) + bcg.memory.Markovian(3.0)
+    likelihood = Correlation("velocity", normalized=False, times=TIMES)
+    found = []
+    for potential in (None, MODEL.potential):
+        prepared, ready = likelihood.prepare(bcg.Model(potential, memory), underdamped())
+        decay, scale = ready.function(prepared, jnp.asarray(TIMES), temperature=300.0)
+        found.append(scale * decay)
+    expected = free_velocity_autocovariance(memory, 10.0, TIMES)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-9)
+    # control: in a well it is another function
+    assert np.abs(found[1] - expected).max() > 0.01 * expected[0]
+    with pytest.raises(bcg.BayescgError, match="or for velocities a memory alone"):
+        observed(Correlation("position"), underdamped(), bcg.Model(None, memory))
 
 
 def test_overdamped_memory_is_the_limit_of_a_small_mass():
@@ -123,16 +141,27 @@ def test_blocks_add_up():
     np.testing.assert_allclose(blocks.sum(), likelihood.log_likelihood(model, seen), rtol=1e-12)
 
 
-def test_posterior_holds_the_truth():
-    """Normalized function and variance together: a Gaussian around the truth."""
+@pytest.fixture(scope="module")
+def long_run():
+    """Data, and the terms of the normalized function and of the variance."""
     data = overdamped(20000)
-    terms = Correlation(overdamped=True).on(data)
-    terms = terms + Correlation(overdamped=True, normalized=False, times=(0.0,)).on(data)
-    made = bcg.Problem(MODEL, PRIOR, terms)
-    u = np.asarray(made.unconstrain({path: jnp.asarray(value) for path, value in TRUTH.items()}))
-    gradient = jax.grad(lambda u: made.log_likelihood(made.constrain(u)))(jnp.asarray(u))
-    information = bcg.identify(made, u).informations
-    step = np.linalg.solve(sum(one.matrix for one in information), gradient)
+    function = Correlation(overdamped=True).on(data)
+    return data, function, Correlation(overdamped=True, normalized=False, times=(0.0,)).on(data)
+
+
+@pytest.fixture(scope="module")
+def function_and_variance(long_run):
+    """A problem with both terms, and what they determine at the truth."""
+    _, function, variance = long_run
+    made = bcg.Problem(MODEL, PRIOR, function + variance)
+    return made, bcg.identify(made, TRUTH)
+
+
+def test_posterior_holds_the_truth(function_and_variance):
+    """Normalized function and variance together: a Gaussian around the truth."""
+    made, found = function_and_variance
+    gradient = jax.grad(lambda u: made.log_likelihood(made.constrain(u)))(jnp.asarray(found.experiment.point))
+    step = np.linalg.solve(found.matrix, gradient)
     # Newton's step from the truth is the error of the estimate: chi² of 2 degrees, above 13.8 once in 1,000
     assert gradient @ step < 13.8
 
@@ -162,27 +191,16 @@ def test_rate_is_estimated_without_bias_in_any_number_of_blocks():
         assert 0.75 < np.std(errors) < 1.25
 
 
-def test_normalized_function_sees_stiffness_over_friction_alone():
-    data = overdamped()
-    made = bcg.Problem(MODEL, PRIOR, Correlation(overdamped=True).on(data))
-    found = bcg.identify(made, TRUTH)
+def test_normalized_function_sees_stiffness_over_friction_alone(long_run, function_and_variance):
+    data, function, variance = long_run
+    found = bcg.identify(bcg.Problem(MODEL, PRIOR, function), TRUTH)
     one = found.combinations[0]
     assert (one.text, one.label) == ("potential.stiffness^1 memory.friction^-1", "certified")
-    answer = found.which_breaks(
-        {
-            "longer lags": Correlation(overdamped=True, times=(1.0, 3.0)).on(data),
-            "position variance": Correlation(overdamped=True, normalized=False, times=(0.0,)).on(data),
-        }
-    )
+    longer = Correlation(overdamped=True, times=(1.0, 3.0)).on(data)
+    answer = found.which_breaks({"longer lags": longer, "position variance": variance})
     assert "is identified by position variance" in answer.sentence
     assert float(answer.candidates["information"].sel(candidate="longer lags")) < 1e-9
-    both = bcg.Problem(
-        MODEL,
-        PRIOR,
-        Correlation(overdamped=True).on(data)
-        + Correlation(overdamped=True, normalized=False, times=(0.0,)).on(data),
-    )
-    assert {one.text for one in bcg.identify(both, TRUTH).combinations} == {
+    assert {one.text for one in function_and_variance[1].combinations} == {
         "potential.stiffness^1",
         "memory.friction^1",
     }
@@ -196,8 +214,10 @@ def test_underdamped_null_direction_scales_mass_stiffness_and_friction():
     np.testing.assert_allclose(found.null_directions["loadings"], [[1.0, 1.0, 1.0]], atol=1e-6)
     assert {one.label for one in found.combinations} == {"certified"}
     # control: the mass known, both others are identified
-    known = bcg.Problem(model, PRIOR, Correlation().on(underdamped()))
-    assert bcg.identify(known, {**TRUTH, "memory.friction": 8.0}).null_directions.sizes["direction"] == 0
+    names = list(found.experiment.names)
+    others = [names.index(name) for name in PRIOR]
+    known = bcg.identify.from_matrix(found.matrix[np.ix_(others, others)], names=list(PRIOR))
+    assert known.null_directions.sizes["direction"] == 0
 
 
 @pytest.mark.parametrize(

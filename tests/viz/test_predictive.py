@@ -6,6 +6,7 @@ import xarray as xr
 
 import bayescg as bcg
 from bayescg import viz
+from bayescg.reporting.deviation import deviations
 from tests.synthetic_result import make_reference, make_simulated
 
 
@@ -59,6 +60,21 @@ def test_every_pair_of_types_has_its_row():
     pairs = ("A-A", "A-B")
     figure = viz.plot_observable(make_simulated(pairs), reference=make_reference(2.5, pairs))
     assert [panels(figure, part)[0].get_title(loc="left") for part in range(2)] == list(pairs)
+
+
+def test_every_kind_of_bond_has_its_row_and_its_deviation_from_the_data():
+    """Curves over kinds of bonds are drawn and judged as those over pairs of types are."""
+    pairs, name = ("A-A", "A-B"), "bond_length_distribution"
+    axes = {"type_pair": "bond_type", "distance": "bond_length"}
+    node = make_simulated(pairs)["summary/radial_distribution"].to_dataset().rename(axes)
+    bonds = xr.DataTree.from_dict({f"summary/{name}": node})
+    data = make_reference(2.5, pairs).rename(
+        axes | {"radial_distribution": name, "radial_distribution_error": f"{name}_error"}
+    )
+    figure = viz.plot_observable(bonds, name, reference=data)
+    assert [panels(figure, part)[0].get_title(loc="left") for part in range(2)] == list(pairs)
+    assert panels(figure)[0].get_ylabel() == "probability density (1)"
+    assert [found.pair for found in deviations(bonds, name, data)] == list(pairs)
 
 
 def test_an_observable_that_was_not_measured_is_refused(simulated):
