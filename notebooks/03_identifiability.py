@@ -146,7 +146,7 @@ figure = bcg.viz.plot_profile(ratio, label="log stiffness/friction (stiffness/fr
 
 # %%
 variance = bcg.likelihoods.Correlation(overdamped=True, normalized=False, times=(0.0,)).on(data)
-ten_times = 10 * sum(one.matrix for one in identified.informations)
+ten_times = 10 * identified.matrix
 offers = {
     "other lags": bcg.likelihoods.Correlation(of="position", overdamped=True, times=(0.3, 2.0)).on(data),
     "ten times as long": ten_times,

@@ -29,7 +29,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bayescg._typing import Float, NumpyArray
 from bayescg.identifiability.experiment import IDENTITY, LOGARITHM, Experiment
-from bayescg.identifiability.fisher import Information
+from bayescg.identifiability.information import Information
 from bayescg.identifiability.ranks import projector
 from bayescg.identifiability.subspace import spectrum_of
 

@@ -9,8 +9,9 @@ a candidate, both together give M = W + W_c, and
     c   t'M^-1 t                        variance of a target t'u
     Bayesian D   log det(1 + M)/2       nats gained over the prior, finite also where M is singular
 
-A candidate is a further term on data (an observable, a temperature, a longer trajectory), an information
-matrix in the same parameters, or what `bayescg.identify` made of any of these.
+A candidate is a further term on data (an observable, a temperature, a longer trajectory), what an `Ensemble`
+says of averages at some temperature and length before they are simulated, an information matrix in the same
+parameters (ten times as much data of one kind are ten times its matrix), or a result of `bayescg.identify`.
 
 References:
     K. Chaloner, I. Verdinelli, Stat. Sci. 10, 273 (1995), doi:10.1214/ss/1177009939.
@@ -25,7 +26,8 @@ import xarray as xr
 from bayescg._checks import BayescgError, one_of, require
 from bayescg._typing import Float, NumpyArray
 from bayescg.identifiability.experiment import Experiment
-from bayescg.identifiability.fisher import Information, check_finite
+from bayescg.identifiability.information import Information, check_finite, checked_table
+from bayescg.identifiability.ranks import BAYESIAN_THRESHOLD
 from bayescg.interfaces import Term
 
 CRITERIA = {"d": False, "a": True, "e": False, "c": True, "bayesian_d": False}
@@ -39,8 +41,9 @@ class Break(NamedTuple):
     """What would identify a direction.
 
     Attributes:
-        candidates: Dataset over `candidate`, the best first: `information` along the direction and
-            `contraction` of the prior there with the data at hand and the candidate.
+        candidates: Dataset over `candidate`, the best first: `information` of data and candidate together
+            along the direction, all others free, and `contraction` of the prior there. The attribute
+            `information` is that of the data at hand.
         sentence: the same in words.
     """
 
@@ -61,7 +64,8 @@ def rank_candidates(
     Args:
         experiment: of the data at hand.
         informations: of its terms.
-        candidates: name -> further term, information matrix, or result of `bayescg.identify`.
+        candidates: name -> further term, `Information` (as of an `Ensemble`), matrix, or result of
+            `bayescg.identify`.
         criterion: to sort by: `d`, `a`, `e`, `c` or `bayesian_d`.
         target: coefficients of the quantity whose variance is the c criterion.
 
@@ -80,7 +84,7 @@ def rank_candidates(
     """
     one_of("criterion", criterion, CRITERIA)
     lower = np.linalg.cholesky(experiment.precision)
-    present = _white(np.sum([one.matrix for one in informations], axis=0), lower)
+    present = _positive(_white(np.sum([one.matrix for one in informations], axis=0), lower))
     t = None if target is None else np.linalg.solve(lower, _target(target, experiment))
     require(
         criterion != "c" or t is not None,
@@ -88,7 +92,8 @@ def rank_candidates(
     )
     rows = {"nothing": _criteria(present, t)}
     for name, candidate in candidates.items():
-        rows[name] = _criteria(present + _white(information_of(experiment, candidate), lower), t)
+        matrix = _positive(_white(information_of(experiment, candidate), lower))
+        rows[name] = _criteria(present + matrix, t)
     kinds = list(rows["nothing"])
     dataset = xr.Dataset(
         {kind: ("candidate", [row[kind] for row in rows.values()]) for kind in kinds},
@@ -100,6 +105,7 @@ def rank_candidates(
 
 def which_breaks(
     experiment: Experiment,
+    informations: Sequence[Information],
     direction: Float[NumpyArray, " parameter"],
     candidates: Mapping[str, Any],
     *,
@@ -107,8 +113,13 @@ def which_breaks(
 ) -> Break:
     """What would identify a direction that the data leave open.
 
+    With the candidate the posterior variance along it, v'(1 + M)^-1 v for a prior variance of one, must be
+    half at most. That a candidate depends on the direction is not enough: it may see it only together with
+    another one that is open too.
+
     Args:
         experiment: of the data at hand.
+        informations: of its terms.
         direction: of any length.
         candidates: as of `rank_candidates`.
         made_of: the direction in words.
@@ -124,30 +135,40 @@ def which_breaks(
         ['variance', 'the ratio again']
     """
     require(bool(candidates), "candidates must hold at least one, got none. Name further terms or matrices.")
-    unit = direction / np.sqrt(direction @ experiment.precision @ direction)
-    own = float(
-        unit @ np.sum([one.matrix for one in experiment.informations(experiment.point)], axis=0) @ unit
-    )
-    values = {name: float(unit @ information_of(experiment, one) @ unit) for name, one in candidates.items()}
+    lower = np.linalg.cholesky(experiment.precision)
+    unit = lower.T @ direction
+    unit = unit / np.linalg.norm(unit)
+    present = _positive(_white(np.sum([one.matrix for one in informations], axis=0), lower))
+    own = _along(present, unit)
+    further = {name: _white(information_of(experiment, one), lower) for name, one in candidates.items()}
+    values = {name: _along(present + _positive(matrix), unit) for name, matrix in further.items()}
     names = sorted(values, key=lambda name: -values[name])
-    information = np.array([max(values[name], 0.0) for name in names])
+    information = np.array([values[name] for name in names])
     dataset = xr.Dataset(
         {
             "information": ("candidate", information, {"long_name": "information along the direction"}),
-            "contraction": ("candidate", 1 / np.sqrt(1 + own + information), {"units": "1"}),
+            "contraction": ("candidate", 1 / np.sqrt(1 + information), {"units": "1"}),
         },
         coords={"candidate": names},
+        attrs={"information": own},
     )
-    breaking = [name for name, value in zip(names, information, strict=True) if value >= 1]
+    return Break(dataset, _sentence(made_of, own, names, information))
+
+
+def _sentence(made_of: str, own: float, names: Sequence[str], information: NumpyArray) -> str:
+    """Which candidates identify a direction, or sharpen one that is identified already."""
+    best = f"{np.sqrt(1 + information[0]):.3g}"
+    if own >= BAYESIAN_THRESHOLD:
+        return (
+            f"{made_of} is identified already: its prior standard deviation is divided by "
+            f"{np.sqrt(1 + own):.3g}, with {names[0]} by {best}."
+        )
+    breaking = [name for name, value in zip(names, information, strict=True) if value >= BAYESIAN_THRESHOLD]
     if not breaking:
-        return Break(dataset, f"None of the candidates identifies {made_of}.")
-    best = float(dataset["contraction"][0])
+        return f"None of the candidates identifies {made_of}."
     others = f"; so do, less well, {', '.join(breaking[1:])}" if len(breaking) > 1 else ""
-    return Break(
-        dataset,
-        f"{made_of} is identified by {breaking[0]}: its prior standard deviation is divided by "
-        f"{1 / best:.3g}{others}.",
-    )
+    divided = f"its prior standard deviation is divided by {best}"
+    return f"{made_of} is identified by {breaking[0]}: {divided}{others}."
 
 
 def information_of(experiment: Experiment, candidate: Any) -> Float[NumpyArray, "parameter parameter"]:
@@ -183,14 +204,14 @@ def information_of(experiment: Experiment, candidate: Any) -> Float[NumpyArray, 
         )
         matrix = np.sum([one.matrix for one in candidate.informations], axis=0)
     else:
-        matrix = np.asarray(candidate, dtype=float)
+        matrix = checked_table("a candidate", candidate, experiment.names)
     size = len(experiment.names)
     require(
         np.shape(matrix) == (size, size),
         f"a candidate must have an information matrix of shape ({size}, {size}), got {np.shape(matrix)}.",
     )
     check_finite(matrix, list(experiment.names), what="the information of a candidate")
-    return matrix
+    return np.asarray(matrix)
 
 
 def _criteria(M: NumpyArray, target: NumpyArray | None) -> dict[str, float]:
@@ -209,6 +230,21 @@ def _criteria(M: NumpyArray, target: NumpyArray | None) -> dict[str, float]:
         lost = bool((values[seen] == 0).any())
         found["c"] = np.inf if lost else float(np.sum(along[seen] / values[seen]))
     return found
+
+
+def _positive(M: NumpyArray) -> NumpyArray:
+    """M without what is below its noise floor: rounding, or the size of its most negative eigenvalue."""
+    values, vectors = np.linalg.eigh((M + M.T) / 2)
+    floor = max(SINGULAR * float(np.abs(values).max(initial=0.0)), -float(values.min(initial=0.0)))
+    return (vectors * np.where(values > floor, values, 0.0)) @ vectors.T
+
+
+def _along(M: NumpyArray, unit: NumpyArray) -> float:
+    """Information along a direction, all others free: 1/variance - 1."""
+    values, vectors = np.linalg.eigh(M)
+    shares = (vectors.T @ unit) ** 2
+    variance, lost = (float(np.sum(shares * part / (1 + values))) for part in (1.0, values))
+    return max(lost, 0.0) / variance
 
 
 def _white(matrix: NumpyArray, lower: NumpyArray) -> NumpyArray:

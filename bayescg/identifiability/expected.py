@@ -26,10 +26,11 @@ from jax.lax import stop_gradient
 
 from bayescg._typing import Array, Float
 from bayescg.interfaces import AbstractLikelihood, AbstractLinearPotential, Configuration
-from bayescg.likelihoods import ForceMatching, Gaussian, StudentT
+from bayescg.likelihoods import ForceMatching, Gaussian, Path, StudentT
 from bayescg.likelihoods.correlation import Correlation
 from bayescg.likelihoods.force_matching import coefficients
 from bayescg.likelihoods.frames import ForceFrames
+from bayescg.likelihoods.path_information import path_rows
 from bayescg.likelihoods.statistics import ForceStatistics
 from bayescg.model import Model
 
@@ -41,11 +42,14 @@ class Rows(NamedTuple):
         values: one row of numbers per block of observations.
         error: relative error of the information's eigenvalues, of the largest, beside rounding of J.
         sampled: whether the blocks differ by what was sampled, so that their spread is an error of F.
+        embedding: whether the values are predictions over their noise, whose second derivatives mean
+            something too; else the Jacobian at the point alone.
     """
 
     values: Float[Array, "block row"]
-    error: float = 0.0
+    error: Float[Array, ""] | float = 0.0
     sampled: bool = True
+    embedding: bool = True
 
 
 @functools.singledispatch
@@ -90,6 +94,12 @@ def _(likelihood: Correlation, model: Model, observations: Any) -> Rows | None:
     white = observations.whitening @ likelihood.predicted(model, observations)
     scale = observations.scale if likelihood.normalized else 1.0
     return Rows(jnp.sqrt(observations.frames)[:, None] * scale * white, sampled=False)
+
+
+@expected_rows.register
+def _(likelihood: Path, model: Model, observations: Any) -> Rows | None:
+    values, error, sampled = path_rows(likelihood, model, observations)
+    return Rows(values, error, sampled, embedding=False)
 
 
 @functools.singledispatch

@@ -17,8 +17,9 @@ from numpyro.distributions.transforms import ExpTransform, IdentityTransform, In
 
 from bayescg._checks import BayescgError, finite, require
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
-from bayescg.identifiability.fisher import Information, all_rows, term_information
-from bayescg.identifiability.further import further_information
+from bayescg.identifiability.fisher import all_rows, term_information
+from bayescg.identifiability.further_data import further_information
+from bayescg.identifiability.information import Information
 
 LOGARITHM, IDENTITY, OTHER = "logarithm", "identity", "other"
 """How an element of the vector stands to the quantity itself."""

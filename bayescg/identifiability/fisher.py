@@ -9,7 +9,7 @@ and is kept as J, so that small singular values are not squared away; it is used
 how (`expected_rows`), observed information elsewhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -17,98 +17,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayescg._checks import BayescgError, require
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.identifiability.expected import Rows, expected_rows
+from bayescg.identifiability.information import Information, check_digits, check_finite
 
 TANGENTS = 128
 """Derivatives computed together: enough to share the work of one pass, few enough for memory."""
 
 BLOCK_HESSIANS = 16
 """Parameters up to which the observed information of every single block is computed: its cost is p²."""
-
-
-class Information(eqx.Module):
-    """Fisher information of one term at a point.
-
-    Attributes:
-        term: its name.
-        expected: whether it is E[s s'] or the negative Hessian.
-        jacobian: J, with F = Σ_block J'J; None for observed information.
-        hessian: F, where it is observed.
-        hessians: F of every block, where it is observed and cheap; they add up to `hessian`.
-        error: relative error of the eigenvalues, of the largest, beside rounding.
-        sampled: whether the blocks are a sample, so that their spread says how well F is known.
-        samples: effective number of independent samples, where F is a covariance estimated from samples:
-            its rank cannot exceed their number less one.
-    """
-
-    term: str = eqx.field(static=True)
-    expected: bool = eqx.field(static=True)
-    jacobian: Float[NumpyArray, "block row parameter"] | None = None
-    hessian: Float[NumpyArray, "parameter parameter"] | None = None
-    hessians: Float[NumpyArray, "block parameter parameter"] | None = None
-    error: float = eqx.field(static=True, default=0.0)
-    sampled: bool = eqx.field(static=True, default=True)
-    samples: float | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self) -> None:
-        require(
-            (self.jacobian is None) != (self.hessian is None),
-            "an Information must hold a jacobian or a hessian, got both or neither. Give one of them.",
-        )
-
-    @property
-    def matrix(self) -> NumpyArray:
-        """F."""
-        if self.jacobian is not None:
-            flat = self.jacobian.reshape(-1, self.jacobian.shape[-1])
-            return flat.T @ flat
-        assert self.hessian is not None
-        return self.hessian
-
-    @property
-    def height(self) -> int:
-        """Number of rows of J; of parameters where there is none."""
-        if self.jacobian is not None:
-            return int(np.prod(self.jacobian.shape[:-1]))
-        return self.matrix.shape[0]
-
-    def matrices(self) -> NumpyArray | None:
-        """F of every block, (block, parameter, parameter); None where blocks are not kept apart."""
-        if self.jacobian is not None:
-            return np.swapaxes(self.jacobian, -1, -2) @ self.jacobian
-        return self.hessians
-
-    def only(self, places: NumpyArray) -> "Information":
-        """Of some of the parameters, the others held.
-
-        Args:
-            places: of the parameters kept.
-        """
-        pick = np.ix_(places, places)
-        return Information(
-            self.term,
-            self.expected,
-            None if self.jacobian is None else self.jacobian[..., places],
-            None if self.hessian is None else self.hessian[pick],
-            None if self.hessians is None else self.hessians[:, places][..., places],
-            self.error,
-            self.sampled,
-            self.samples,
-        )
-
-    def of_blocks(self, directions: NumpyArray) -> NumpyArray | None:
-        """The information v'F v of every block, (block, direction); None where blocks are not kept apart.
-
-        Args:
-            directions: (direction, parameter).
-        """
-        if self.jacobian is not None:
-            return np.sum((self.jacobian @ directions.T) ** 2, axis=1)
-        if self.hessians is None:
-            return None
-        return np.einsum("dp,bpq,dq->bd", directions, self.hessians, directions)
 
 
 def term_information(
@@ -199,7 +116,7 @@ def all_rows(problem: Any, u: Float[Array, " parameter"]) -> Float[Array, " row"
         u: unconstrained point.
 
     Returns:
-        None where a term knows its observed information only.
+        None where a term's rows are no predictions, or it knows its observed information only.
 
     Example:
         >>> import bayescg as bcg, jax
@@ -210,7 +127,7 @@ def all_rows(problem: Any, u: Float[Array, " parameter"]) -> Float[Array, " row"
         (48,)
     """
     found = [_rows(problem, place, u) for place in range(len(problem.terms))]
-    known = [one.values for one in found if one is not None]
+    known = [one.values for one in found if one is not None and one.embedding]
     return jnp.concatenate([jnp.ravel(one) for one in known]) if len(known) == len(found) else None
 
 
@@ -251,31 +168,6 @@ def jacobian_of(function: Callable[[Array], Array], u: Float[Array, " parameter"
 
     columns = jax.lax.map(column, jnp.eye(u.size, dtype=u.dtype), batch_size=min(TANGENTS, u.size))
     return jnp.moveaxis(columns, 0, -1)
-
-
-def check_finite(values: NumpyArray, names: Sequence[str], *, what: str) -> None:
-    """Raise, naming the parameters, where a derivative is NaN or infinite.
-
-    Args:
-        values: derivatives, parameters on the last axis.
-        names: of the parameters.
-        what: they are.
-
-    Raises:
-        BayescgError: a value is not finite.
-
-    Example:
-        >>> check_finite(np.ones((3, 2)), ["a", "b"], what="the Jacobian")
-    """
-    bad = ~np.isfinite(values)
-    if not bad.any():
-        return
-    columns = np.flatnonzero(bad.reshape(-1, values.shape[-1]).any(axis=0))
-    named = ", ".join(names[int(i)] for i in columns[:5]) + (" and more" if columns.size > 5 else "")
-    raise BayescgError(
-        f"{what} must be finite, got NaN or infinity in the derivatives by {named}. Choose a point inside "
-        "the range of every parameter, and look for a root or a logarithm of zero in the model."
-    )
 
 
 def _log_likelihood(problem: Any, place: int, u: Array) -> Array:
@@ -326,12 +218,14 @@ def _block_hessians(problem: Any, place: int, u: Array) -> Array:
 
 def _expected(problem: Any, place: int, u: Array, name: str) -> Information:
     jacobian, (error, sampled) = _row_jacobian(problem, place, u)
+    check_digits(f"the Jacobian of {name}", np.asarray(jacobian))
     check_finite(np.asarray(jacobian), problem.labels, what=f"the Jacobian of {name}")
     return Information(name, True, jacobian=np.asarray(jacobian), error=float(error), sampled=bool(sampled))
 
 
 def _observed(problem: Any, place: int, u: Array, name: str) -> Information:
     hessian = np.asarray(_hessian(problem, place, u))
+    check_digits(f"the Hessian of {name}", hessian)
     check_finite(hessian, problem.labels, what=f"the Hessian of {name}")
     blocks = None
     if u.size <= BLOCK_HESSIANS:

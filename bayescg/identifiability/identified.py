@@ -2,33 +2,26 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 import xarray as xr
 
-from bayescg._checks import BayescgError
+from bayescg._checks import BayescgError, require
 from bayescg._typing import Array, Float, NumpyArray
+from bayescg.identifiability import verdict
 from bayescg.identifiability.combinations import Combination, combinations_of
 from bayescg.identifiability.design import Break, rank_candidates, which_breaks
-from bayescg.identifiability.experiment import Experiment
-from bayescg.identifiability.fisher import Information
+from bayescg.identifiability.experiment import LOGARITHM, Experiment
+from bayescg.identifiability.information import Information
 from bayescg.identifiability.manifold_boundary import Boundary, manifold_boundary
 from bayescg.identifiability.profile import Profile, profile
-from bayescg.identifiability.ranks import BAYESIAN_THRESHOLD, Ranks
+from bayescg.identifiability.ranks import BAYESIAN_THRESHOLD, Ranks, common_clusters, subspace_distance
 
 NULL = BAYESIAN_THRESHOLD
 """Directions with lambda below this are left to the prior: the data halve its variance at best."""
-
-LARGE = 0.3
-"""Loadings above this part of the largest are named."""
-
-NAMED_PARAMETERS = 12
-"""Parameters up to which the summary looks for combinations."""
-
-TABLE_ROWS = 12
-"""Directions in the table of the summary: the best and the worst where there are more."""
 
 
 class Identified(eqx.Module):
@@ -52,6 +45,15 @@ class Identified(eqx.Module):
     directions: Float[NumpyArray, "direction parameter"] | None = None
     experiment: Experiment | None = None
     informations: tuple[Information, ...] = ()
+
+    @property
+    def matrix(self) -> Float[NumpyArray, "parameter parameter"]:
+        """Fisher information of all terms, in the parameters of `spectrum`.
+
+        Raises:
+            BayescgError: only the best directions are known.
+        """
+        return np.sum([one.matrix for one in self._behind()[1]], axis=0)
 
     @property
     def effective_dimension(self) -> float:
@@ -86,12 +88,12 @@ class Identified(eqx.Module):
     @property
     def best(self) -> str:
         """The best determined direction, in words."""
-        return self._sentence(0)
+        return verdict.known_so_well(self, 0)
 
     @property
     def worst(self) -> str:
         """The worst determined direction, in words."""
-        return self._sentence(-1)
+        return verdict.known_so_well(self, -1)
 
     @functools.cached_property
     def combinations(self) -> tuple[Combination, ...]:
@@ -105,21 +107,9 @@ class Identified(eqx.Module):
         Example:
             >>> import bayescg as bcg
             >>> bcg.identify.from_jacobian([[1.0, 1.0]], names=["a", "b"]).paragraph.splitlines()[0][:40]
-            'The data determine 0.7 of 2 parameters a'
+            'The data determine 0.7 of 2 parameters ('
         """
-        lines = [self._verdict(), f"Best determined: {self.best}."]
-        if self.complete:
-            lines.append(f"Worst determined: {self.worst}.")
-        negative = int(self.spectrum.attrs.get("negative", 0))
-        if negative:
-            lines.append(
-                f"{negative} eigenvalue{'s are' if negative > 1 else ' is'} negative: this is no Fisher "
-                "information (a noisy estimate, or no maximum). They are shown as zero, and so is all "
-                f"below their size, lambda = {self.spectrum.attrs['noise_floor']:.2g}."
-            )
-        if self.ranks is not None and self.complete and len(self.places) <= NAMED_PARAMETERS:
-            lines += self._identified_sentence()
-        return "\n".join(lines)
+        return verdict.paragraph(self)
 
     def summary(self) -> str:
         """A paragraph and a table of directions.
@@ -133,10 +123,17 @@ class Identified(eqx.Module):
             >>> summary[:18]
             'The data determine'
         """
-        return f"{self.paragraph}\n\n{self._table()}"
+        return f"{self.paragraph}\n\n{verdict.table(self)}"
 
     def profile(
-        self, function: Callable[[Array], Array] | int, *, low: float, high: float, points: int = 30
+        self,
+        function: Callable[[Array], Array] | int,
+        *,
+        low: float,
+        high: float,
+        points: int = 30,
+        checkpoint: str | FilePath | None = None,
+        progress: bool = False,
     ) -> Profile:
         """Profile likelihood of a function of the parameters: see `bayescg.identifiability.profile`.
 
@@ -145,8 +142,12 @@ class Identified(eqx.Module):
             low: end of the range on the left.
             high: end on the right.
             points: on every side of the maximum.
+            checkpoint: folder; a call with the same arguments goes on where it was stopped.
+            progress: whether to show a bar.
         """
-        return profile(self._behind()[0], function, low=low, high=high, points=points)
+        experiment, _ = self._behind()
+        settings: dict[str, Any] = {"points": points, "checkpoint": checkpoint, "progress": progress}
+        return profile(experiment, function, low=low, high=high, **settings)
 
     def boundary(self) -> Boundary:
         """The simpler model that the sloppiest direction leads to: see `manifold_boundary`."""
@@ -156,13 +157,14 @@ class Identified(eqx.Module):
         """What would identify a direction: see `bayescg.identifiability.design.which_breaks`.
 
         Args:
-            candidates: name -> further term, information matrix, or result of `bayescg.identify`.
+            candidates: name -> further term, `Information` (as of an `Ensemble`), matrix, or result of
+                `bayescg.identify`.
             direction: its number; the worst determined one by default.
         """
-        experiment, _ = self._behind()
+        experiment, informations = self._behind()
         assert self.directions is not None
         made_of = self.made_of(direction)
-        return which_breaks(experiment, self.directions[direction], candidates, made_of=made_of)
+        return which_breaks(experiment, informations, self.directions[direction], candidates, made_of=made_of)
 
     def rank_candidates(
         self, candidates: Mapping[str, Any], *, criterion: str = "bayesian_d", target: Any = None
@@ -170,12 +172,59 @@ class Identified(eqx.Module):
         """Further data by what they add: see `bayescg.identifiability.design.rank_candidates`.
 
         Args:
-            candidates: name -> further term, information matrix, or result of `bayescg.identify`.
+            candidates: name -> further term, `Information` (as of an `Ensemble`), matrix, or result of
+                `bayescg.identify`.
             criterion: `d`, `a`, `e`, `c` or `bayesian_d`.
             target: coefficients of the quantity whose variance is the c criterion.
         """
         experiment, informations = self._behind()
         return rank_candidates(experiment, informations, candidates, criterion=criterion, target=target)
+
+    def distance(self, other: "Identified") -> xr.DataArray:
+        """How far directions of another result are from these: largest sine of an angle, cluster by cluster.
+
+        Directions whose eigenvalues cannot be told apart, in either result, have no meaning one by one: what
+        is compared is the projectors onto their spans, in units of this result's prior.
+
+        Args:
+            other: of the same parameters and as many directions: other data, another point.
+
+        Returns:
+            DataArray over `cluster`, zero where spans are equal, one where a direction is missing, with the
+            coordinates `first` and `last` of its directions.
+
+        Raises:
+            BayescgError: other parameters, or directions that are not known.
+
+        Example:
+            >>> import bayescg as bcg
+            >>> one = bcg.identify.from_jacobian([[3.0, 0.0], [0.0, 1.0]], names=["a", "b"])
+            >>> two = bcg.identify.from_jacobian([[0.0, 3.0], [1.0, 0.0]], names=["a", "b"])
+            >>> one.distance(one).values.round(12).tolist(), one.distance(two).values.tolist()
+            ([0.0, 0.0], [1.0, 1.0])
+        """
+        experiment, _ = self._behind()
+        theirs, _ = other._behind()
+        require(
+            theirs.names == experiment.names,
+            f"other must have the parameters {', '.join(experiment.names)} in this order, got "
+            f"{', '.join(theirs.names)}.",
+        )
+        assert self.directions is not None
+        assert other.directions is not None
+        root = np.linalg.cholesky(experiment.precision)
+        ours, others = self.directions @ root, other.directions @ root
+        ranges = common_clusters(self.spectrum["cluster"].values, other.spectrum["cluster"].values)
+        distances = [subspace_distance(ours[part], others[part]) for part in ranges]
+        return xr.DataArray(
+            distances,
+            dims="cluster",
+            coords={
+                "first": ("cluster", [part.start + 1 for part in ranges]),
+                "last": ("cluster", [part.stop for part in ranges]),
+            },
+            attrs={"long_name": "largest sine of an angle between the spans"},
+        )
 
     def _behind(self) -> tuple[Experiment, tuple[Information, ...]]:
         if self.experiment is None or not self.informations:
@@ -207,79 +256,6 @@ class Identified(eqx.Module):
             if values is not None
         }
 
-    def _verdict(self) -> str:
-        if not self.complete:
-            return (
-                f"The data determine at least {self.effective_dimension:.1f} of {len(self.places)} "
-                f"parameters and add at least {self.information_gain:.0f} nats to the prior: the best "
-                f"{self.spectrum.sizes['direction']} directions are known, nothing is said of the others."
-            )
-        null = self.null_directions.sizes["direction"]
-        left = "no direction is" if null == 0 else f"{null} direction{'s are' if null > 1 else ' is'}"
-        return (
-            f"The data determine {self.effective_dimension:.1f} of {len(self.places)} parameters and add "
-            f"{self.information_gain:.0f} nats to the prior; {left} left to the prior."
-        )
-
-    def _identified_sentence(self) -> list[str]:
-        assert self.ranks is not None
-        rank = self.ranks.numerical
-        if rank is None or rank == len(self.places) or self.experiment is None or not self.informations:
-            return []
-        if rank == 0:
-            return ["Nothing is identified: the data do not depend on the parameters."]
-        inert = sorted(
-            set(self.spectrum["parameter"].values) - {n for c in self.combinations for n in c.names}
-        )
-        named = "; ".join(f"{c.text} ({c.label})" for c in self.combinations)
-        lines = [f"Of {len(self.places)} parameters only {named} {'is' if rank == 1 else 'are'} identified."]
-        if inert:
-            lines.append(f"The data do not depend on {', '.join(map(str, inert))}.")
-        return lines
-
-    def _table(self) -> str:
-        count = self.spectrum.sizes["direction"]
-        half = TABLE_ROWS // 2
-        shown: list[Any] = list(range(count))
-        if count > TABLE_ROWS:
-            shown = [*range(half), None, *range(count - half, count)]
-        error = self.spectrum.get("information_error")
-        lines = [
-            f"{'direction':>9}  {'information':>11}  {'± (s.e.)':>8}  {'posterior/prior sd':>18}  made of"
-        ]
-        for index in shown:
-            if index is None:
-                lines.append(f"{'...':>9}")
-                continue
-            row = self.spectrum.isel(direction=index)
-            spread = "" if error is None else f"{float(error[index]):8.2g}"
-            lines.append(
-                f"{index + 1:>9}  {float(row['information']):>11.4g}  {spread:>8}  "
-                f"{float(row['contraction']):>18.3g}  {self.made_of(index)}"
-            )
-        return "\n".join([*lines, *self._rank_lines()])
-
-    def _rank_lines(self) -> list[str]:
-        if self.ranks is None:
-            return []
-        r = self.ranks
-        numerical = (
-            "not known" if r.numerical is None else f"{r.numerical} (sigma > {r.numerical_threshold:.1e})"
-        )
-        monte_carlo = (
-            "not known (no blocks)"
-            if r.monte_carlo is None
-            else f"{r.monte_carlo} (> {r.monte_carlo_threshold:g} s.e., {r.blocks} blocks)"
-        )
-        return [
-            f"rank: numerical {numerical}; Monte Carlo {monte_carlo}; "
-            f"Bayesian {r.bayesian} (lambda >= {r.bayesian_threshold:g})"
-        ]
-
-    def _sentence(self, direction: int) -> str:
-        contraction = float(self.spectrum["contraction"].values[direction])
-        return f"{self.made_of(direction)} (prior standard deviation divided by {1 / contraction:.3g})"
-
     def made_of(self, direction: int) -> str:
         """The parameters that a direction is made of, in words.
 
@@ -289,19 +265,13 @@ class Identified(eqx.Module):
         Example:
             >>> import bayescg as bcg
             >>> bcg.identify.from_jacobian([[2.0, -1.0]], names=["a", "b"]).made_of(0)
-            '+1.00 a, -0.50 b'
+            'a - 0.50 b'
         """
         loadings = self.spectrum["loadings"].values[direction]
-        sizes = np.abs(loadings) / (1.0 if self.experiment is None else self.experiment.widths)
-        large = np.flatnonzero(sizes > LARGE * sizes.max())
-        if large.size > 3:
-            signs = "with one sign" if np.ptp(np.sign(loadings[large])) == 0 else "with changing sign"
-            ends = f"{self.places[large[0]]} to {self.places[large[-1]]}"
-            return f"{large.size} parameters together, {ends}, {signs}"
-        largest = np.abs(loadings[large]).max()
-        return ", ".join(f"{_number(loadings[i] / largest)} {self.places[i]}" for i in large)
-
-
-def _number(loading: float) -> str:
-    """Two decimals, or two digits where that would be zero."""
-    return f"{loading:+.2f}" if abs(loading) >= 0.1 else f"{loading:+.2g}"
+        experiment = self.experiment
+        if experiment is None:
+            return verdict.direction_in_words(loadings, self.places, widths=1.0, logarithmic=())
+        logarithmic = [scale == LOGARITHM for scale in experiment.scales]
+        return verdict.direction_in_words(
+            loadings, self.places, widths=experiment.widths, logarithmic=logarithmic
+        )

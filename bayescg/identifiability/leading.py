@@ -60,9 +60,13 @@ def leading(
             "look for a root or a logarithm of zero in the model."
         )
     directions = vectors * np.asarray(deviations)
-    dataset = spectrum_dataset(np.maximum(values, 0.0), directions, list(problem.labels))
+    rounding = u.size * float(np.finfo(float).eps) * float(np.abs(values).max(initial=0.0))
+    lowest = float(pairs.lowest)
+    # a negative Ritz value proves a negative eigenvalue: nothing below its size is information
+    floor = max(rounding, -lowest)
+    dataset = spectrum_dataset(np.where(values > floor, values, 0.0), directions, list(problem.labels))
     dataset["residual"] = ("direction", np.asarray(pairs.residuals), {"long_name": "largest error of lambda"})
-    dataset.attrs.update(noise_floor=float(np.finfo(float).eps * values.max(initial=0.0)), negative=0)
+    dataset.attrs.update(noise_floor=floor, negative=int(lowest < -rounding))
     return dataset, directions
 
 

@@ -61,7 +61,7 @@ class Boundary(NamedTuple):
 
 
 def manifold_boundary(experiment: Experiment, *, longest: float = LONGEST) -> Boundary:
-    """Follow the sloppiest direction that has an effect to the edge of the model.
+    """Follow the sloppiest direction that has an effect, both ways, to the nearest edge of the model.
 
     Args:
         experiment: of `Identified.experiment`; its predictions must be known.
@@ -81,8 +81,8 @@ def manifold_boundary(experiment: Experiment, *, longest: float = LONGEST) -> Bo
     """
     if experiment.rows is None:
         raise BayescgError(
-            "the edge of a model is found from its predictions, got a density or a table. Ask "
-            "bayescg.identify with likelihoods whose expected information is known, or from_prediction."
+            "the edge of a model is found from its predictions, got a density, a path or a table. Ask "
+            "bayescg.identify with ForceMatching or Correlation terms alone, or from_prediction."
         )
     start = np.asarray(experiment.point, dtype=float)
     J = np.asarray(_jacobian(experiment.rows, jnp.asarray(start)))
@@ -93,18 +93,20 @@ def manifold_boundary(experiment: Experiment, *, longest: float = LONGEST) -> Bo
         "predictions must depend on the parameters, got none that do.",
     )
     v = vectors[seen[-1]] / singular[seen[-1]]
-    # towards where parameters speed up: the near edge
+    # towards where parameters speed up first: the near edge, mostly; then the other way, no farther
     v = v if float(v @ _acceleration(experiment.rows, start, v)) >= 0 else -v
-    points, lengths = _geodesic(experiment.rows, start, v, longest)
-    effects = [_effect(experiment.rows, u, w) for u, w in points]
+    walk = _walk(experiment.rows, start, v, longest)
+    other = _walk(experiment.rows, start, -v, walk.lengths[-1] if walk.reached else longest)
+    walk = other if other.reached else walk
+    points, lengths = walk.points, walk.lengths
     path = xr.Dataset(
         {
             "point": (("length", "parameter"), np.stack([u for u, _ in points])),
-            "effect": ("length", np.array(effects), {"long_name": "change of the data per unit of u"}),
+            "effect": ("length", walk.effects, {"long_name": "change of the data per unit of u"}),
         },
         coords={"length": lengths, "parameter": list(experiment.names)},
     )
-    if effects[-1] > NEAR * LOST * effects[0]:
+    if not walk.reached:
         text = (
             f"No edge within {longest:g} standard deviations of the data: no parameter can be left out there."
         )
@@ -113,6 +115,21 @@ def manifold_boundary(experiment: Experiment, *, longest: float = LONGEST) -> Bo
     return Boundary(
         path, limit, f"{limit}, {lengths[-1]:.3g} standard deviations of the data away: {remedy}."
     )
+
+
+class _Walk(NamedTuple):
+    """Along a geodesic: points and velocities, lengths, effects, and whether its end is an edge."""
+
+    points: list[tuple[NumpyArray, NumpyArray]]
+    lengths: NumpyArray
+    effects: NumpyArray
+    reached: bool
+
+
+def _walk(rows: Callable[[Array], Array], start: NumpyArray, v: NumpyArray, longest: float) -> _Walk:
+    points, lengths = _geodesic(rows, start, v, longest)
+    effects = np.array([_effect(rows, u, w) for u, w in points])
+    return _Walk(points, lengths, effects, bool(effects[-1] <= NEAR * LOST * effects[0]))
 
 
 def _geodesic(

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from scipy.stats import ks_2samp
 
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
@@ -26,8 +27,8 @@ WIDER = 1.5
 STUCK = 4.0
 """Standard deviations of a chain between its mean and that of the others at which it is called stuck."""
 
-GATHERED = 1.0
-"""Standard deviations between the means of divergent and of all draws from which they gather."""
+GATHERED = 1e-4
+"""Probability, over all directions, of as large a gap between divergent draws and others by chance."""
 
 FEWEST_DIVERGENT = 5
 """Divergent draws, fewer of which say nothing of where they gather."""
@@ -39,7 +40,11 @@ class Marginals(NamedTuple):
     Attributes:
         dataset: over `direction`: standard deviations `posterior`, `within_chains`, `laplace`, `cramer_rao`
             in units of the prior's; `chain_shift` (chain, direction), of a chain's mean from the others', in
-            standard deviations within chains; `divergent_shift`, of the mean of divergent draws, NaN without.
+            standard deviations within chains; `draws` (chain, draw, direction), less their mean, and
+            `divergent_draws` (divergent, direction), the divergent draws
+            themselves, projected; `divergent_shift` and `divergent_spread`, their mean and their standard
+            deviation in those of all draws, and `divergent_chance`, the probability of such a gap between
+            them and the others (Kolmogorov-Smirnov), all NaN without.
         findings: sentences on what is wrong; empty where nothing is.
     """
 
@@ -87,7 +92,8 @@ def marginals(problem: Any, identified: Any, posterior: xr.DataTree) -> Marginal
             np.where(information > 0, 1 / np.sqrt(np.maximum(information, 1e-300)), np.inf),
         ),
         "chain_shift": (("chain", "direction"), _chain_shift(z) / within),
-        "divergent_shift": ("direction", _divergent_shift(posterior, z)),
+        "draws": (("chain", "draw", "direction"), z),
+        **_divergent_variables(posterior, z),
     }
     dataset = xr.Dataset(
         variables, attrs={"units": "prior standard deviations", "divergent": _count(posterior)}
@@ -122,11 +128,23 @@ def _count(posterior: xr.DataTree) -> int:
     return 0 if flags is None else int(flags.sum())
 
 
-def _divergent_shift(posterior: xr.DataTree, z: NumpyArray) -> NumpyArray:
+def _divergent_variables(posterior: xr.DataTree, z: NumpyArray) -> dict[str, Any]:
+    """Where divergent draws lie along every direction."""
     flags = _divergent(posterior)
-    if flags is None or not flags.any():
-        return np.full(z.shape[-1], np.nan)
-    return z[flags].mean(axis=0) / z.reshape(-1, z.shape[-1]).std(axis=0, ddof=1)
+    unknown = np.full(z.shape[-1], np.nan)
+    names = ("divergent_shift", "divergent_spread", "divergent_chance")
+    if flags is None or not flags.any() or flags.all():
+        draws = z[:0].reshape(0, z.shape[-1]) if flags is None or not flags.any() else z[flags]
+        columns = dict.fromkeys(names, ("direction", unknown))
+        return {"divergent_draws": (("divergent", "direction"), draws), **columns}
+    inside, outside = z[flags], z[~flags]
+    scale = z.reshape(-1, z.shape[-1]).std(axis=0, ddof=1)
+    spread = inside.std(axis=0, ddof=1) / scale if len(inside) > 1 else unknown
+    # statistic and probability
+    chance = np.array([ks_2samp(a, b)[1] for a, b in zip(inside.T, outside.T, strict=True)])
+    found = zip(names, (inside.mean(axis=0) / scale, spread, chance), strict=True)
+    columns = {name: ("direction", values) for name, values in found}
+    return {"divergent_draws": (("divergent", "direction"), inside), **columns}
 
 
 def _findings(dataset: xr.Dataset, identified: Any) -> list[str]:
@@ -147,12 +165,21 @@ def _findings(dataset: xr.Dataset, identified: Any) -> list[str]:
             f"Along direction {direction + 1}, {identified.made_of(int(direction))}, the posterior is "
             f"{ratio[direction]:.2g} times as wide as Laplace's approximation: it is no Gaussian there."
         )
-    gathered = dataset["divergent_shift"].values
-    if dataset.attrs["divergent"] >= FEWEST_DIVERGENT:
-        for direction in np.flatnonzero(np.abs(gathered) > GATHERED):
-            found.append(
-                f"The {dataset.attrs['divergent']} divergent draws lie {gathered[direction]:+.1f} standard "
-                f"deviations along direction {direction + 1}, {identified.made_of(int(direction))}: the "
-                "sampler fails at that end. Change the parameters there, or tighten the prior."
-            )
+    return [*found, *_gathered(dataset, identified)]
+
+
+def _gathered(dataset: xr.Dataset, identified: Any) -> list[str]:
+    """Directions along which divergent draws lie elsewhere than the others, the worst determined first."""
+    found = []
+    count, chance = dataset.attrs["divergent"], dataset["divergent_chance"].values
+    if count < FEWEST_DIVERGENT:
+        return found
+    for direction in np.flatnonzero(chance * chance.size < GATHERED)[::-1]:
+        shift, spread = (float(dataset[f"divergent_{name}"][direction]) for name in ("shift", "spread"))
+        found.append(
+            f"The {count} divergent draws gather along direction {direction + 1}, "
+            f"{identified.made_of(int(direction))}: their mean lies {shift:+.1f} standard deviations from "
+            f"that of all draws, their spread is {spread:.2g} of theirs. The sampler fails there: change the "
+            "parameters, or tighten the prior."
+        )
     return found

@@ -10,20 +10,19 @@ References:
     A. Raue et al., Bioinformatics 25, 1923 (2009), doi:10.1093/bioinformatics/btp358.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 import xarray as xr
 from scipy.stats import chi2
 
 from bayescg._checks import BayescgError, require, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray
+from bayescg.identifiability.constrained_maximum import ConstrainedMaximum, constrained_maximum
 from bayescg.identifiability.experiment import Experiment
 from bayescg.numerics.host_loop import HostLoop
 
@@ -35,15 +34,6 @@ FLAT = 0.01
 
 BARRIER = 0.05
 """Nats that a profile must rise again, inside, to count as having a second maximum."""
-
-ITERATIONS = 200
-"""Of sequential quadratic programming per point, started from the neighbour's optimum."""
-
-TOLERANCE = 1e-9
-"""Nats at which a maximization stops."""
-
-WALL = 1e12
-"""Cost where the likelihood is not finite: the line search steps back from it."""
 
 CLASSES = {
     "bounded": "the data bound it on both sides",
@@ -58,7 +48,8 @@ class Profile(NamedTuple):
     """A profile likelihood.
 
     Attributes:
-        dataset: over `value`, ascending: `log_likelihood` less its maximum, `point` (value, parameter).
+        dataset: over `value`, ascending: `log_likelihood` less its maximum, `point` (value, parameter), and
+            `left`, an estimate of the nats that a better maximization might have gained there.
         kind: bounded, one-sided, flat, multimodal or hit-bound.
         interval: ends of the interval at the level; infinite where none is found.
     """
@@ -77,7 +68,11 @@ class Profile(NamedTuple):
         """
         low, high = self.interval
         text = f"{self.kind}: {CLASSES[self.kind]}"
-        return f"{text}, {low:.4g} to {high:.4g}." if np.isfinite([low, high]).all() else f"{text}."
+        text = f"{text}, {low:.4g} to {high:.4g}." if np.isfinite([low, high]).all() else f"{text}."
+        missed = int(np.sum(~(self.dataset["left"].values <= FLAT))) if "left" in self.dataset else 0
+        if missed:
+            text += f" At {missed} points the maximum was not found: the profile may be higher there."
+        return text
 
 
 def profile(
@@ -119,26 +114,28 @@ def profile(
         )
     index = function
     g: Any = (lambda u: u[index]) if isinstance(function, int) else function
-    engine = _Engine(experiment, eqx.filter_jit(jax.value_and_grad(lambda u: jnp.reshape(g(u), ()))))
-    start, top = engine.climb(np.asarray(experiment.point, dtype=float), None)
-    middle = engine.value(start)
+    maximum = constrained_maximum(experiment, g)
+    start, top, first = maximum.climb(np.asarray(experiment.point, dtype=float), wanted=None)
+    middle = maximum.value(start)
     require(
         low < middle < high,
         f"low and high must hold the maximum, at {middle:.6g}, between them, got {low:g} and {high:g}.",
     )
     count = whole("points", points, minimum=4)
-    loop = HostLoop(checkpoint, progress, _fingerprint(experiment, low, high, count, middle))
-    left = _side(engine, loop, "left", start, np.linspace(middle, low, count + 1)[1:])
-    right = _side(engine, loop, "right", start, np.linspace(middle, high, count + 1)[1:])
+    loop = HostLoop(checkpoint, progress, _fingerprint(experiment, maximum, start, (low, high, count, top)))
+    left = _side(maximum, loop, "left", start, np.linspace(middle, low, count + 1)[1:])
+    right = _side(maximum, loop, "right", start, np.linspace(middle, high, count + 1)[1:])
     values = np.concatenate([left["value"][::-1], [middle], right["value"]])
     heights = np.concatenate([left["height"][::-1], [top], right["height"]])
     track = np.concatenate([left["point"][::-1], start[None], right["point"]])
+    left_over = np.concatenate([left["left"][::-1], [first], right["left"]])
     relative = heights - heights.max()
     kind, interval = classify(values, relative)
     dataset = xr.Dataset(
         {
             "log_likelihood": ("value", relative, {"units": "nats", "long_name": "profile log likelihood"}),
             "point": (("value", "parameter"), track),
+            "left": ("value", left_over, {"units": "nats", "long_name": "left to gain, estimated"}),
         },
         coords={"value": values, "parameter": list(experiment.names)},
         attrs={"level": LEVEL, "kind": kind},
@@ -178,68 +175,18 @@ def classify(
     return "hit-bound", (low, high)
 
 
-class _Engine:
-    """Constrained maximization around a point, in units of posterior standard deviations."""
-
-    def __init__(self, experiment: Experiment, g: Any) -> None:
-        self._density, self._g = experiment.log_likelihood, g
-        information = np.sum([one.matrix for one in experiment.informations(experiment.point)], axis=0)
-        precision = experiment.precision + (information + information.T) / 2
-        self._scale = np.abs(np.diag(precision)) ** -0.5
-
-    def value(self, u: NumpyArray) -> float:
-        """The function at a point."""
-        return float(self._g(jnp.asarray(u))[0])
-
-    def climb(self, u: NumpyArray, wanted: float | None) -> tuple[NumpyArray, float]:
-        """The maximum near a point, where the function has a value or anywhere."""
-        base = float(_value_and_gradient(self._density, jnp.asarray(u))[0])
-
-        def cost(w: NumpyArray) -> tuple[float, NumpyArray]:
-            height, gradient = _value_and_gradient(self._density, jnp.asarray(w * self._scale))
-            if not np.isfinite(height):
-                return WALL, np.zeros_like(w)
-            return base - float(height), -np.asarray(gradient) * self._scale
-
-        def gap(w: NumpyArray) -> float:
-            assert wanted is not None
-            return self.value(w * self._scale) - wanted
-
-        def slope(w: NumpyArray) -> NumpyArray:
-            return np.asarray(self._g(jnp.asarray(w * self._scale))[1]) * self._scale
-
-        start = u / self._scale
-        if wanted is not None:
-            along = slope(start)
-            start = start - along * gap(start) / max(float(along @ along), np.finfo(float).tiny)
-        found = scipy.optimize.minimize(
-            cost,
-            start,
-            jac=True,
-            method="SLSQP",
-            constraints=[] if wanted is None else [{"type": "eq", "fun": gap, "jac": slope}],
-            options={"maxiter": ITERATIONS, "ftol": TOLERANCE},
-        )
-        return found.x * self._scale, base - float(found.fun)
-
-
-@eqx.filter_jit
-def _value_and_gradient(density: Any, u: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(lambda u: jnp.reshape(density(u), ()))(u)
-
-
 def _side(
-    engine: _Engine, loop: HostLoop, name: str, start: NumpyArray, values: NumpyArray
+    maximum: ConstrainedMaximum, loop: HostLoop, name: str, start: NumpyArray, values: NumpyArray
 ) -> dict[str, NumpyArray]:
     """Points of one side, one after the other, each from its neighbour; resumable."""
 
     def step(carry: Any, length: int) -> tuple[Any, dict[str, Any]]:
         place, u = int(carry["place"]), np.asarray(carry["point"])
-        rows: dict[str, list[Any]] = {"value": [], "height": [], "point": []}
+        rows: dict[str, list[Any]] = {"value": [], "height": [], "point": [], "left": []}
         for _ in range(length):
             wanted = float(values[min(place, len(values) - 1)])
-            u, height = engine.climb(u, wanted)
-            for key, item in zip(rows, (engine.value(u), height, u), strict=True):
+            u, height, left = maximum.climb(u, wanted=wanted)
+            for key, item in zip(rows, (maximum.value(u), height, u, left), strict=True):
                 rows[key].append(item)
             place += 1
         return {"place": jnp.asarray(place), "point": jnp.asarray(u)}, {
@@ -270,5 +217,14 @@ def _has_two_maxima(heights: NumpyArray, threshold: float) -> bool:
     return False
 
 
-def _fingerprint(experiment: Experiment, low: float, high: float, count: int, middle: float) -> str:
-    return f"{experiment.names} {low:.17g} {high:.17g} {count} {middle:.17g}"
+def _fingerprint(
+    experiment: Experiment, maximum: ConstrainedMaximum, start: NumpyArray, settings: tuple[float, ...]
+) -> str:
+    """Of the data (prior, information, maximum), the function (at two points) and the settings."""
+    digest = hashlib.sha256(repr((experiment.names, settings)).encode())
+    information = [one.matrix for one in experiment.informations(experiment.point)]
+    away = start + experiment.deviations
+    slopes = [maximum.slope(u) for u in (start, away)]
+    for array in (experiment.precision, *information, start, *slopes, np.array([maximum.value(away)])):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ References:
     A. K. Saibaba, arXiv:1703.04187: angles between the subspaces of nearby eigenvalues.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +131,24 @@ def subspace_distance(
     )
     P, Q = projector(first), projector(second)
     return float(np.linalg.norm(P - Q, 2))
+
+
+def common_clusters(
+    first: Int[NumpyArray, " direction"], second: Int[NumpyArray, " direction"]
+) -> list[slice]:
+    """Ranges of directions that are parted from the next in both of two spectra.
+
+    Args:
+        first: number of the cluster of every eigenvalue.
+        second: of as many eigenvalues of another spectrum.
+
+    Example:
+        >>> common_clusters(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2]))
+        [slice(0, 3, None), slice(3, 4, None)]
+    """
+    ends = np.flatnonzero((np.diff(first) > 0) & (np.diff(second) > 0)) + 1
+    borders = [0, *ends.tolist(), len(first)]
+    return [slice(a, b) for a, b in itertools.pairwise(borders)]
 
 
 def projector(

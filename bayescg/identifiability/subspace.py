@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from bayescg._typing import Float, NumpyArray
-from bayescg.identifiability.fisher import Information
+from bayescg.identifiability.information import Information
 from bayescg.identifiability.ranks import (
     BAYESIAN_THRESHOLD,
     BOOTSTRAP_LIMIT,
@@ -167,19 +167,21 @@ def _congruent(matrix: NumpyArray, lower: NumpyArray) -> NumpyArray:
 def _errors(
     informations: Sequence[Information], lower: NumpyArray, white: NumpyArray
 ) -> tuple[NumpyArray | None, int | None]:
-    """Standard errors of the eigenvalues; variances of independent terms add."""
-    matrices = [one.matrices() if one.sampled else None for one in informations]
-    if lower.shape[0] > BOOTSTRAP_LIMIT or any(
-        blocks is None or len(blocks) < MINIMUM_BLOCKS for blocks in matrices
+    """Standard errors of the eigenvalues; variances of independent terms add, what is exact has none."""
+    sampled = [one.matrices() for one in informations if one.sampled]
+    if (
+        not sampled
+        or lower.shape[0] > BOOTSTRAP_LIMIT
+        or any(blocks is None or len(blocks) < MINIMUM_BLOCKS for blocks in sampled)
     ):
         return None, None
-    if len(matrices) == 1:
-        return bootstrap_errors(_congruent(matrices[0], lower)), len(matrices[0])  # type: ignore[arg-type]
+    if len(informations) == 1:
+        return bootstrap_errors(_congruent(sampled[0], lower)), len(sampled[0])  # type: ignore[arg-type]
     variances = []
-    for blocks in matrices:
+    for blocks in sampled:
         turned = white @ _congruent(blocks, lower) @ white.T  # type: ignore[arg-type]
         # along fixed directions: eigenvalues follow to first order
         diagonal = np.einsum("bii->bi", turned)
         singles = [bootstrap_errors(column[:, None, None])[0] for column in diagonal.T]
         variances.append(np.square(singles))
-    return np.sqrt(np.sum(variances, axis=0)), min(len(blocks) for blocks in matrices)  # type: ignore[arg-type]
+    return np.sqrt(np.sum(variances, axis=0)), min(len(blocks) for blocks in sampled)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 Every function returns a matplotlib Figure of its own and changes no global setting.
 """
 
+from bayescg.viz.divergences import plot_divergences
 from bayescg.viz.identifiability import (
     plot_directions,
     plot_ellipses,
@@ -17,6 +18,7 @@ from bayescg.viz.predictive import plot_observable
 
 __all__ = [
     "plot_directions",
+    "plot_divergences",
     "plot_ellipses",
     "plot_marginals",
     "plot_memory",

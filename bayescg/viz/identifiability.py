@@ -23,6 +23,9 @@ HEIGHT = 3.8
 NAMED = 24
 """Parameters or directions that are named on an axis; of more, every other."""
 
+WRITTEN = 8
+"""Parameters up to which loadings are written into their cells."""
+
 SOFT = 1.3
 """End of the colour scale of loadings, beyond the largest, so that no cell is nearly black."""
 
@@ -126,13 +129,17 @@ def plot_directions(identified: Identified, *, directions: int = 8) -> Figure:
         bar.ax.set_ylim(-1, 1)
         step = max(1, -(-loadings.shape[1] // NAMED))
         places = np.arange(0, loadings.shape[1], step)
-        names = [identified.places[i] for i in places]
+        names = [_axis(identified, int(i)) for i in places]
         tilted = sum(map(len, names)) > LINE_LENGTH
         axes.set_xticks(places, names, rotation=35 if tilted else 0, ha="right" if tilted else "center")
         contraction = spectrum["contraction"].values[shown]
         labels = [f"{n + 1}  ({c:.2g})" for n, c in zip(shown, contraction, strict=True)]
         axes.set_yticks(np.arange(len(shown)), labels)
         axes.set_ylabel("direction")
+        if loadings.shape[1] <= WRITTEN:
+            for (row, column), value in np.ndenumerate(loadings):
+                color = "white" if abs(value) > 0.6 else BLACK
+                axes.text(column, row, f"{value:+.2f}", ha="center", va="center", color=color)
         if len(shown) < count:
             axes.axhline(half - 0.5, color=BLACK, linewidth=1.2)
         panel_title(axes, "Directions, best determined first (posterior sd / prior sd), and their parameters")
@@ -164,9 +171,10 @@ def plot_profile(profile: Profile, *, label: str) -> Figure:
         axes.axhline(
             threshold, color=GREY, linestyle="--", linewidth=0.8, label=f"{data.attrs['level']:.0%} level"
         )
-        for end in (low, high):
-            if np.isfinite(end):
-                axes.axvline(end, color=GREEN, linewidth=0.9)
+        drawn = [end for end in (low, high) if np.isfinite(end)]
+        for end in drawn:
+            named = f"ends of the {data.attrs['level']:.0%} interval" if end == drawn[0] else None
+            axes.axvline(end, color=GREEN, linewidth=0.9, label=named)
         values, heights = data["value"].values, data["log_likelihood"].values
         axes.plot(values, heights, "o-", markersize=2.5, color=BLUE, label="profile")
         axes.set_ylim(min(max(heights.min(), 3 * threshold) - 0.3, 1.3 * threshold), 0.4)
@@ -175,7 +183,7 @@ def plot_profile(profile: Profile, *, label: str) -> Figure:
         axes.set_xlabel(label)
         axes.set_ylabel("log likelihood\nless its maximum (nats)")
         panel_title(axes, profile.sentence)
-        axes.legend(loc="lower center", ncols=2)
+        axes.legend(loc="lower center", ncols=3)
     return figure
 
 
@@ -248,8 +256,8 @@ def plot_ellipses(
     with styled():
         figure = new_figure(3.6)
         axes = figure.add_subplot()
-        axes.plot(*draws[:, list(pair)].T, ".", markersize=2, color=BLACK, alpha=0.6, label="draws")
-        axes.plot(*_ellipse(center, both), color=BLUE, linewidth=0.9, label="data and prior, 95 %")
+        axes.plot(*draws[:, list(pair)].T, ".", markersize=2, color=GREY, alpha=0.6, label="draws")
+        axes.plot(*_ellipse(center, both), color=BLUE, linewidth=1.2, label="data and prior, 95 %")
         axes.plot(
             *_ellipse(center, data), color=ORANGE, linewidth=0.9, linestyle="--", label="data alone, 95 %"
         )
@@ -265,9 +273,10 @@ def plot_ellipses(
 
 
 def _axis(identified: Identified, index: int) -> str:
-    assert identified.experiment is not None
     name = identified.places[index]
-    return f"log {name}" if identified.experiment.scales[index] == "logarithm" else name
+    if identified.experiment is None or identified.experiment.scales[index] != "logarithm":
+        return name
+    return f"log {name}"
 
 
 def _ellipse(center: NumpyArray, covariance: NumpyArray) -> tuple[NumpyArray, NumpyArray]:

@@ -8,6 +8,7 @@ import pytest
 from jax.scipy.linalg import expm
 
 import bayescg as bcg
+from bayescg.identifiability.ranks import projector
 from tests.inference.small_problems import pair_data
 
 TIMES = jnp.arange(1.0, 9.0) * 0.2
@@ -94,10 +95,23 @@ def test_rotation_gauge_of_a_dense_drift():
         return memory.kernel(jnp.arange(1.0, 30.0) * 0.1)
 
     names = ["L00", "L10", "L11", "W10", "a0", "a1"]
-    found = bcg.identify.from_prediction(kernel, [1.0, 0.3, 1.5, 2.0, 3.0, 1.0], names=names, noise=1e-3)
+    at = np.array([1.0, 0.3, 1.5, 2.0, 3.0, 1.0])
+    found = bcg.identify.from_prediction(kernel, at, names=names, noise=1e-3)
     # one rotation of the modes, one change of metric: two null directions, and they are not rational
     assert found.ranks.numerical == 4
     assert {label for _, label in texts(found)} == {"local"}
+    # turned by an angle, S = L L' changes by Omega S - S Omega, a by Omega a, and W by nothing
+    L, omega = np.array([[at[0], 0.0], [at[1], at[2]]]), np.array([[0.0, -1.0], [1.0, 0.0]])
+    dS = omega @ L @ L.T - L @ L.T @ omega
+    inner = np.linalg.solve(L, np.linalg.solve(L, dS).T)
+    dL = L @ (np.tril(inner) - 0.5 * np.diag(np.diag(inner)))
+    rotation = np.array([dL[0, 0], dL[1, 0], dL[1, 1], 0.0, *(omega @ at[4:])])
+    null = found.directions[found.spectrum["information"].values == 0]
+    P = projector(null)
+    assert np.linalg.norm(rotation - P @ rotation) < 1e-8 * np.linalg.norm(rotation)
+    # control: the same without the coupling turned along is seen in the kernel
+    half = np.where(np.arange(6) < 4, rotation, 0.0)
+    assert np.linalg.norm(half - P @ half) > 0.1 * np.linalg.norm(half)
 
 
 def test_an_accident_of_the_point_is_not_certified():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import bayescg as bcg
+from bayescg.identifiability.design import which_breaks
 from tests.inference.small_problems import gaussian_prior, pair_data, problem
 
 NAMES = ["stiffness", "friction"]
@@ -32,9 +33,40 @@ def test_position_variance_breaks_the_degeneracy():
     found = ask(autocorrelation).which_breaks(CANDIDATES)
     assert found.candidates["candidate"].values[0] == "position variance"
     assert found.candidates["information"].values[-1] < 1e-12  # the same ratio again
-    assert found.sentence.startswith("+1.00 stiffness, +1.00 friction is identified by position variance")
+    assert found.sentence.startswith("log stiffness + log friction is identified by position variance")
     nothing = ask(autocorrelation).which_breaks({"the same": CANDIDATES["the same at other times"]})
     assert nothing.sentence.startswith("None of the candidates identifies")
+
+
+def test_a_candidate_that_sees_a_direction_mixed_with_another_does_not_identify_it():
+    """a + b measured sharply halves the variance of a at best; a alone, or a + b and b, identifies it."""
+    base = bcg.identify.from_jacobian([[0.0, 0.0, 1.0]], names=["a", "b", "c"])
+    mixed = 1e4 * np.outer([1.0, 1.0, 0.0], [1.0, 1.0, 0.0])
+    candidates = {"a + b": mixed, "a + b, and b": mixed + np.diag([0.0, 9.0, 0.0])}
+    direction = np.array([1.0, 0.0, 0.0])
+    answer = which_breaks(base.experiment, base.informations, direction, candidates, made_of="a")
+    assert answer.sentence.startswith("a is identified by a + b, and b")
+    for name, matrix in candidates.items():
+        variance = np.linalg.inv(np.eye(3) + base.matrix + matrix)[0, 0]
+        found = answer.candidates.sel(candidate=name)
+        np.testing.assert_allclose(found["contraction"], np.sqrt(variance), rtol=1e-9)
+    assert float(answer.candidates["information"].sel(candidate="a + b")) < 1
+    # control: v'F v, which does not free the others, would call it identified
+    assert direction @ mixed @ direction > 1
+
+
+def test_negative_eigenvalues_of_a_candidate_are_no_information():
+    base = bcg.identify.from_jacobian([[1.0, 0.0]], names=["a", "b"])
+    noisy = {"noisy": np.array([[9.0, 0.0], [0.0, -3.0]]), "noisier": np.array([[-9.0, 0.0], [0.0, 3.0]])}
+    answer = base.which_breaks(noisy)
+    np.testing.assert_allclose(answer.candidates["information"], 0.0, atol=1e-12)
+    ranked = base.rank_candidates(noisy)
+    np.testing.assert_allclose(
+        ranked["bayesian_d"].sel(candidate="noisier"), base.information_gain, rtol=1e-9
+    )
+    # control: the same eigenvalue without the negative one is
+    clean = base.which_breaks({"clean": np.array([[0.0, 0.0], [0.0, 3.0]])})
+    np.testing.assert_allclose(clean.candidates["information"], 3.0, rtol=1e-9)
 
 
 def test_criteria_are_those_of_dense_algebra():
@@ -74,5 +106,7 @@ def test_other_parameters_are_refused():
     other = bcg.identify.from_jacobian([[1.0]], names=["a"])
     with pytest.raises(bcg.BayescgError, match="must have the parameters stiffness, friction"):
         ask(autocorrelation).which_breaks({"other": other})
+    with pytest.raises(bcg.BayescgError, match="a candidate must be in float64"):
+        ask(autocorrelation).which_breaks({"rough": np.eye(2, dtype=np.float32)})
     with pytest.raises(bcg.BayescgError, match="criterion must be one of"):
         ask(autocorrelation).rank_candidates(CANDIDATES, criterion="g")

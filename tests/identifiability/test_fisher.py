@@ -101,13 +101,14 @@ def test_expected_information_is_the_mean_of_the_observed_one():
     """Over replicas of the noise: a Student-t with free scale, 400 replicas of one frame."""
     degrees, scale, replicas = 5.0, 4.0, 400
     noise = bcg.likelihoods.StudentT(degrees=degrees, scale=jnp.array([scale]))
-    residuals = jax.random.t(jax.random.key(1), degrees, (replicas, 24, 3)) * scale
+    residuals = jnp.asarray(np.random.default_rng(1).standard_t(degrees, (replicas, 24, 3))) * scale
 
     def density(log_scale, residual):
         law = bcg.likelihoods.StudentT(degrees=degrees, scale=jnp.exp(log_scale)[None])
         return law.log_density(residual, jnp.zeros(24, dtype=int))
 
-    observed = -jax.vmap(lambda r: jax.hessian(density)(jnp.log(scale), r))(residuals)
+    curvature = jax.jit(jax.vmap(jax.grad(jax.grad(density)), (None, 0)))
+    observed = -curvature(jnp.log(scale), residuals)
     from bayescg.identifiability.expected import noise_factors
 
     factors = noise_factors(noise)
@@ -175,6 +176,13 @@ def test_float32_is_refused():
         bcg.identify.from_jacobian(np.ones((2, 1), dtype=np.float32), names=["a"])
     with pytest.raises(bcg.BayescgError, match="float64"):
         bcg.identify.from_matrix(np.ones((1, 1), dtype=np.float32), names=["a"])
+
+
+def test_no_verdict_where_float64_is_off():
+    with jax.enable_x64(False), pytest.raises(bcg.BayescgError, match="float64"):
+        bcg.identify.from_matrix(np.eye(1), names=["a"])
+    # control: with it the same matrix has its rank
+    assert bcg.identify.from_matrix(np.eye(1), names=["a"]).ranks.numerical == 1
 
 
 def test_nan_is_named():

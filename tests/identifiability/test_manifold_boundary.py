@@ -66,3 +66,17 @@ def test_a_straight_model_has_no_edge():
 def test_a_table_has_no_edge():
     with pytest.raises(bcg.BayescgError, match="found from its predictions"):
         bcg.identify.from_jacobian([[1.0]], names=["a"]).boundary()
+
+
+def test_the_nearer_of_two_edges_is_found():
+    """One decay: too fast for the first time or too slow for the last, whichever is nearer."""
+    for rate, limit in ((6.0, "rate -> infinity"), (0.03, "rate -> 0")):
+        found = boundary(lambda theta: jnp.exp(-theta[0] * TIMES), [rate], ["rate"])
+        assert found.limit == limit
+        # the edges of one decay lie where all data are zero or one: a geodesic of one parameter is arc length
+        data = np.array([np.exp(-np.exp(u[0]) * TIMES) / 0.1 for u in found.path["point"].values])
+        walked = np.linalg.norm(np.diff(data, axis=0), axis=1).sum()
+        np.testing.assert_allclose(found.path["length"].values[-1], walked, rtol=0.02)
+        ends = [np.zeros_like(TIMES), np.ones_like(TIMES)]
+        gaps = [np.linalg.norm(data[0] - end / 0.1) for end in ends]
+        assert (gaps[0] < gaps[1]) == (limit == "rate -> infinity")

@@ -64,11 +64,22 @@ def test_a_wide_posterior_is_named(setting):
 
 
 def test_divergent_draws_are_placed(setting):
+    """At one end of the sloppiest direction, in a neck in its middle, and anywhere."""
     made, found, mean, root = setting
     sloppiest = found.directions[-1] @ found.experiment.precision @ root
     sloppiest = sloppiest / np.linalg.norm(sloppiest)
-    at_the_end = tree(mean, root, diverging=lambda z: z @ sloppiest > 2.0)
-    findings = marginals(made, found, at_the_end).findings
-    assert [text for text in findings if "along direction 7" in text]
+    at_the_end = marginals(made, found, tree(mean, root, diverging=lambda z: z @ sloppiest > 2.0))
+    assert at_the_end.findings[0].startswith("The ")
+    assert "along direction 7" in at_the_end.findings[0]
+    # draws beyond two deviations of a Gaussian have the mean 2.37
+    assert abs(abs(float(at_the_end.dataset["divergent_shift"][-1])) - 2.37) < 0.1
+    projected = at_the_end.dataset["divergent_draws"]
+    assert dict(projected.sizes) == {"divergent": at_the_end.dataset.attrs["divergent"], "direction": 7}
+    in_the_neck = marginals(made, found, tree(mean, root, diverging=lambda z: np.abs(z @ sloppiest) < 0.05))
+    assert [text for text in in_the_neck.findings if "along direction 7" in text]
+    assert float(in_the_neck.dataset["divergent_spread"][-1]) < 0.05
+    # controls: divergences at random, and none
     everywhere = tree(mean, root, diverging=lambda z: np.random.default_rng(1).random(z.shape[:2]) < 0.05)
     assert marginals(made, found, everywhere).findings == ()
+    nowhere = marginals(made, found, tree(mean, root, diverging=lambda z: np.zeros(z.shape[:2], dtype=bool)))
+    assert nowhere.dataset.sizes["divergent"] == 0

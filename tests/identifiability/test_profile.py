@@ -12,13 +12,13 @@ TIMES = jnp.arange(1.0, 9.0) * 0.2
 NAMES = ["k", "gamma"]
 
 
-def decay():
+def decay(noise=0.02):
     return bcg.identify.from_prediction(
         lambda theta: jnp.exp(-theta[0] / theta[1] * TIMES),
         [2.0, 3.0],
         names=NAMES,
         positive=NAMES,
-        noise=0.02,
+        noise=noise,
     )
 
 
@@ -76,26 +76,64 @@ def test_range_too_small_is_said():
     assert classify(x, -0.5 * x**2)[0] == "hit-bound"
 
 
-def test_a_stopped_profile_goes_on(tmp_path, monkeypatch):
+def ratio(u):
+    return u[0] - u[1]
+
+
+def test_a_stopped_profile_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    from bayescg.identifiability.constrained_maximum import ConstrainedMaximum
+    from bayescg.numerics import host_loop
+
+    experiment = decay().experiment
+    ask = {"low": -1.0, "high": 0.2, "points": 5}
+    whole = profile(experiment, ratio, **ask)
+    climb, calls = ConstrainedMaximum.climb, []
+
+    def counted(stop):
+        def step(self, u, *, wanted):
+            calls.append(wanted)
+            if len(calls) == stop:
+                raise RuntimeError("pulled the plug")
+            return climb(self, u, wanted=wanted)
+
+        return step
+
+    monkeypatch.setattr(host_loop, "SAVE_INTERVAL", -1.0)  # after every point
+    monkeypatch.setattr(ConstrainedMaximum, "climb", counted(stop=8))
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        profile(experiment, ratio, checkpoint=tmp_path / "run", **ask)
+    calls.clear()
+    monkeypatch.setattr(ConstrainedMaximum, "climb", counted(stop=None))
+    again = profile(experiment, ratio, checkpoint=tmp_path / "run", **ask)
+    assert len(calls) == 1 + 4  # the maximum, and the right side's last four
+    for name in ("value", "log_likelihood", "point", "left"):
+        np.testing.assert_array_equal(again.dataset[name], whole.dataset[name])
+
+
+def test_checkpoint_of_other_data_or_another_function_is_refused(tmp_path):
+    """The same maximum in data of twice the noise; and a function with the same value and slope there."""
+    ask = {"low": -1.0, "high": 0.2, "points": 4, "checkpoint": tmp_path / "run"}
+    profile(decay().experiment, ratio, **ask)
+    with pytest.raises(bcg.BayescgError, match="checkpoint"):
+        profile(decay(noise=0.04).experiment, ratio, **ask)
+    with pytest.raises(bcg.BayescgError, match="checkpoint"):
+        profile(decay().experiment, lambda u: u[0] - u[1] + 0.1 * (u[0] - np.log(2.0)) ** 2, **ask)
+
+
+def test_a_maximum_that_was_not_found_is_said(monkeypatch):
+    from bayescg.identifiability import constrained_maximum
+
     experiment = decay().experiment
     ask = {"low": -1.0, "high": 0.2, "points": 4}
-
-    def ratio(u):
-        return u[0] - u[1]
-
-    whole = profile(experiment, ratio, **ask)
-    first = profile(experiment, ratio, checkpoint=tmp_path / "run", **ask)
-    from bayescg.identifiability import profile as module
-
-    calls = []
-    climb = module._Engine.climb
-    monkeypatch.setattr(
-        module._Engine, "climb", lambda self, u, wanted: (calls.append(wanted), climb(self, u, wanted))[1]
+    assert (profile(experiment, ratio, **ask).dataset["left"] < 1e-6).all()
+    monkeypatch.setattr(constrained_maximum, "ITERATIONS", 1)
+    found = bcg.identify.from_prediction(
+        lambda t: jnp.stack([t[0], jnp.expm1(3 * t[1]) - 4 * t[0] ** 2]),
+        [0.0, 0.0],
+        names=["a", "b"],
+        noise=0.1,
     )
-    again = profile(experiment, ratio, checkpoint=tmp_path / "run", **ask)
-    assert calls == [None]  # the maximum alone is looked for again
-    for curve in (first, again):
-        np.testing.assert_array_equal(curve.dataset["log_likelihood"], whole.dataset["log_likelihood"])
+    assert "the maximum was not found" in profile(found.experiment, 0, low=-2.0, high=2.0, points=4).sentence
 
 
 def test_a_table_has_no_profile():

@@ -1,15 +1,18 @@
 """Ranks and errors: small singular values are kept, noise is no information, near eigenvalues cluster."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayescg as bcg
 from bayescg.identifiability import Information, subspace_distance
 from bayescg.identifiability.ranks import bootstrap_errors, clusters
 from bayescg.identifiability.subspace import spectrum_of
-from tests.inference.small_problems import gaussian_prior, pair_data, problem
+from bayescg.interfaces import AbstractLikelihood
+from tests.inference.small_problems import gaussian_prior, pair_data, problem, spline_model
 
 
 def graded(smallest, rows=40, seed=0):
@@ -99,6 +102,32 @@ def test_near_eigenvalues_form_one_cluster_and_projectors_agree():
     assert subspace_distance(vectors[0][:1], vectors[0][1:2]) == pytest.approx(1.0)
 
 
+def test_results_are_compared_by_the_spans_of_clusters():
+    """Two nearly equal eigenvalues swap places: vectors turn by a right angle, their span stays."""
+    turn = np.linalg.qr(np.random.default_rng(6).normal(size=(4, 4)))[0]
+
+    def identified(*information):
+        matrix = turn @ np.diag(information) @ turn.T
+        return bcg.identify.from_matrix((matrix + matrix.T) / 2, names=list("abcd"))
+
+    one, two = identified(9.0, 4.0, 4.0 + 1e-9, 1.0), identified(9.0, 4.0 + 1e-9, 4.0, 1.0)
+    distance = one.distance(two)
+    np.testing.assert_allclose(distance, 0.0, atol=1e-8)
+    assert list(zip(distance["first"].values, distance["last"].values, strict=True)) == [
+        (1, 1),
+        (2, 3),
+        (4, 4),
+    ]
+    assert "directions 2 to 3 cannot be told apart" in one.summary()
+    # controls: single vectors are far apart; apart, they do count; another direction is found missing
+    assert subspace_distance(one.directions[1:2], two.directions[1:2]) > 0.99
+    apart = identified(9.0, 4.0, 4.1, 1.0).distance(identified(9.0, 4.1, 4.0, 1.0))
+    np.testing.assert_allclose(apart, [0.0, 1.0, 1.0, 0.0], atol=1e-8)
+    assert float(one.distance(identified(1.0, 4.0, 4.0 + 1e-9, 9.0))[0]) > 0.99
+    with pytest.raises(bcg.BayescgError, match="other must have the parameters a, b, c, d"):
+        one.distance(bcg.identify.from_matrix(np.eye(1), names=["a"]))
+
+
 def test_three_ranks_of_a_problem():
     made = problem(gaussian_prior(scale=1e-3) | {"likelihood.noise.scale": 5.0}, pair_data(frames=16))
     found = bcg.identify(made, made.prior)
@@ -120,8 +149,10 @@ def test_every_form_of_a_point_is_understood():
     vector = np.asarray(made.unconstrain({"potential.coefficients": jnp.full((1, 7), 3.0)}))
     by_path = bcg.identify(made, {"potential.coefficients": jnp.full((1, 7), 3.0)})
     np.testing.assert_allclose(by_path.experiment.point, vector)
-    tree = bcg.sample(made, bcg.Conjugate(draws=50), key=jax.random.key(0), progress=False)
-    mean = tree["posterior"]["potential.coefficients"].mean(("chain", "draw")).values.ravel()
+    draws = np.random.default_rng(0).normal(size=(2, 50, 1, 7))
+    dims = ("chain", "draw", "type_pair", "coefficient")
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"potential.coefficients": (dims, draws)})})
+    mean = draws.mean(axis=(0, 1)).ravel()
     np.testing.assert_allclose(bcg.identify(made, tree).experiment.point, mean, rtol=1e-6)
 
 
@@ -135,3 +166,46 @@ def test_lanczos_finds_the_leading_directions():
     assert "at least" in few.summary()
     with pytest.raises(bcg.BayescgError, match="where all are known"):
         _ = few.null_directions
+
+
+class Curved(AbstractLikelihood):
+    """A density of a spline's coefficients that curves as it is told to."""
+
+    curvature: tuple[float, ...] = eqx.field(static=True)
+
+    def prepare(self, model, data):
+        return model, self
+
+    def observe(self, model, data):
+        return None
+
+    def log_likelihood(self, model, observations):
+        return jnp.sum(self.blocks(model, observations))
+
+    def blocks(self, model, observations):
+        theta = model.potential.coefficients.ravel()
+        return -0.5 * jnp.reshape(theta @ (jnp.asarray(self.curvature) * theta), (1,))
+
+    def default_priors(self, observations):
+        return {}
+
+    def coordinates(self, observations):
+        return {}
+
+    def datasets(self, observations):
+        return {}
+
+
+@pytest.mark.parametrize(("last", "kept", "negative"), [(-3.0, 1, 1), (0.1, 3, 0)])
+def test_lanczos_names_a_matrix_that_is_no_information(last, kept, negative):
+    """Curvatures 9, 2, 1 and one below zero: nothing as small as that one is information."""
+    data = pair_data(frames=2)
+    matching = bcg.likelihoods.ForceMatching().on(data)
+    terms = matching + Curved((9.0, 2.0, 1.0, 0.5, 0.0, 0.0, last)).on(data)
+    whole = bcg.Problem(spline_model(), gaussian_prior(1.0) | {"likelihood.0.noise.scale": 5.0}, terms)
+    few = bcg.identify(whole.part((1,), whole.prior), jnp.zeros(7), directions=3)
+    information = few.spectrum["information"].values
+    np.testing.assert_allclose(information[:kept], [9.0, 2.0, 1.0][:kept], rtol=1e-8)
+    np.testing.assert_array_equal(information[kept:], 0.0)
+    assert few.spectrum.attrs["negative"] == negative
+    assert ("negative" in few.summary()) == bool(negative)

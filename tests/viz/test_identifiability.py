@@ -60,7 +60,8 @@ def test_loadings_are_shown_for_every_direction_and_parameter(ratio_only):
     shown = axes.images[0].get_array()
     np.testing.assert_allclose(np.abs(shown), 1.0, atol=1e-9)
     np.testing.assert_allclose(np.prod(shown, axis=1), [-1.0, 1.0], atol=1e-9)  # k/gamma, then both
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"log {name}" for name in NAMES]
+    assert [text.get_text() for text in axes.texts] == ["+1.00", "-1.00", "+1.00", "+1.00"]
 
 
 def test_of_many_directions_both_ends_are_shown():
@@ -96,3 +97,18 @@ def test_marginals_show_posterior_laplace_and_bound():
     drawn = {str(line.get_label()): line.get_ydata() for line in axes.lines}
     np.testing.assert_array_equal(drawn["posterior draws"], widths["posterior"])
     np.testing.assert_array_equal(drawn["Cramér-Rao (no prior)"], [0.1, np.nan])  # nothing beyond all scales
+
+
+def test_divergent_draws_are_marked_among_all():
+    z = np.random.default_rng(0).normal(size=(2, 50, 3))
+    dataset = xr.Dataset(
+        {
+            "draws": (("chain", "draw", "direction"), z),
+            "divergent_draws": (("divergent", "direction"), z[1, :4]),
+        }
+    )
+    axes = viz.plot_divergences(Marginals(dataset, ())).axes[0]
+    drawn = {str(line.get_label()): np.stack(line.get_data(), axis=-1) for line in axes.lines}
+    np.testing.assert_array_equal(drawn["draws"], z.reshape(-1, 3)[:, 1:])
+    np.testing.assert_array_equal(drawn["divergent (4)"], z[1, :4, 1:])
+    assert axes.get_ylabel() == "direction 3, the worst determined (prior sd)"

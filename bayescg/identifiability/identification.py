@@ -20,11 +20,11 @@ import xarray as xr
 
 from bayescg._checks import require_x64
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
-from bayescg.identifiability import tables
+from bayescg.identifiability import own_experiments
 from bayescg.identifiability.experiment import Experiment, experiment_of
 from bayescg.identifiability.identified import Identified
 from bayescg.identifiability.leading import leading
-from bayescg.identifiability.places import places_of
+from bayescg.identifiability.parameter_places import places_of
 from bayescg.identifiability.subspace import spectrum_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.result import check_same_problem, draw_values
@@ -117,7 +117,7 @@ class Identify(eqx.Module):
             >>> found.combinations[0].text, found.combinations[0].label
             ('k^1 gamma^-1', 'local')
         """
-        return identified(tables.of_jacobian(jacobian, names, noise, prior, positive))
+        return identified(own_experiments.of_jacobian(jacobian, names, noise, prior, positive))
 
     def from_matrix(
         self, matrix: Any, *, names: Sequence[str], prior: Any = None, positive: Sequence[str] = ()
@@ -138,7 +138,7 @@ class Identify(eqx.Module):
             >>> bcg.identify.from_matrix([[4.0, 0.0], [0.0, 0.0]], names=["a", "b"]).ranks.numerical
             1
         """
-        return identified(tables.of_matrix(matrix, names, prior, positive))
+        return identified(own_experiments.of_matrix(matrix, names, prior, positive))
 
     def from_prediction(
         self,
@@ -169,7 +169,7 @@ class Identify(eqx.Module):
             >>> bcg.identify.from_prediction(line, [1.0, 2.0], names=["a", "b"], noise=0.1).ranks.bayesian
             2
         """
-        return identified(tables.of_prediction(function, at, names, noise, prior, positive))
+        return identified(own_experiments.of_prediction(function, at, names, noise, prior, positive))
 
     def from_log_density(
         self,
@@ -199,7 +199,7 @@ class Identify(eqx.Module):
             >>> [(one.text, one.label) for one in found.combinations]
             [('a + b', 'certified')]
         """
-        return identified(tables.of_log_density(function, at, names, prior, positive))
+        return identified(own_experiments.of_log_density(function, at, names, prior, positive))
 
 
 identify = Identify()
@@ -213,7 +213,7 @@ def identified(experiment: Experiment, *, places: Sequence[str] | None = None) -
         places: what every parameter is, in words; None for its name.
 
     Example:
-        >>> experiment = tables.of_matrix([[4.0]], ["a"], None, ())
+        >>> experiment = own_experiments.of_matrix([[4.0]], ["a"], None, ())
         >>> identified(experiment).spectrum["information"].values.tolist()
         [4.0]
     """

@@ -1,4 +1,4 @@
-"""Experiments of a user's own: a table of derivatives, a matrix, a prediction, a log likelihood."""
+"""Experiments of a user's own: derivatives, an information matrix, a prediction, a log likelihood."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 from bayescg._checks import BayescgError, finite, require, require_x64
 from bayescg._typing import Array, NumpyArray
 from bayescg.identifiability.experiment import LOGARITHM, Experiment, prior_precision, scales_of
-from bayescg.identifiability.fisher import Information, check_finite, jacobian_of
+from bayescg.identifiability.fisher import jacobian_of
+from bayescg.identifiability.information import Information, check_digits, check_finite, checked_table
 
 SYMMETRY = 1e-8
 """Relative difference of F and F' that rounding explains."""
@@ -36,7 +37,7 @@ def of_jacobian(
         >>> of_jacobian([[2.0, 0.0]], ["a", "b"], 1.0, None, ()).names
         ('a', 'b')
     """
-    table = _checked("jacobian", jacobian, names)
+    table = checked_table("jacobian", jacobian, names)
     require(table.ndim == 2, f"jacobian must have two axes, got {table.ndim}. Give (row, parameter).")
     white = _whitened(table, noise)
     information = Information("data", True, jacobian=white[:, None, :], sampled=False)
@@ -59,7 +60,7 @@ def of_matrix(matrix: Any, names: Sequence[str], prior: Any, positive: Sequence[
         >>> of_matrix([[2.0]], ["a"], None, ()).has_prior
         False
     """
-    F = _checked("matrix", matrix, names)
+    F = checked_table("matrix", matrix, names)
     require(
         F.shape == (len(names), len(names)),
         f"matrix must have shape ({len(names)}, {len(names)}), got {F.shape}. Give one name per row.",
@@ -100,6 +101,7 @@ def of_prediction(
     predicted = eqx.filter_jit(lambda u: jnp.ravel(function(natural(u))))
     derivative = eqx.filter_jit(lambda u: jacobian_of(lambda v: jnp.ravel(function(natural(v))), u))
     center = np.asarray(predicted(jnp.asarray(point)))
+    check_digits("predictions", center)
 
     def informations(u: NumpyArray) -> list[Information]:
         table = np.asarray(derivative(jnp.asarray(u)))
@@ -142,6 +144,7 @@ def of_log_density(
         lambda u: -jacobian_of(jax.grad(lambda v: jnp.reshape(function(natural(v)), ())), u)
     )
     error = len(names) * float(np.finfo(float).eps)
+    check_digits("the log likelihood", np.asarray(density(jnp.asarray(point))))
 
     def informations(u: NumpyArray) -> list[Information]:
         hessian = np.asarray(curvature(jnp.asarray(u)))
@@ -202,23 +205,6 @@ def _transformed(
     require(not bad, f"positive parameters must be above zero, got values at or below for {', '.join(bad)}.")
     point = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
     return point, lambda u: jnp.where(logarithmic, jnp.exp(jnp.where(logarithmic, u, 0.0)), u)
-
-
-def _checked(name: str, table: Any, names: Sequence[str]) -> NumpyArray:
-    """In float64, finite, with one column per name."""
-    array = np.asarray(table)
-    require(
-        array.dtype not in (np.float32, np.float16),
-        f"{name} must be in float64 for a verdict on ranks, got {array.dtype}: rounding of 1e-7 hides null "
-        "directions. Compute it after bayescg.enable_x64().",
-    )
-    array = array.astype(float)
-    require(
-        array.ndim > 0 and array.shape[-1] == len(names),
-        f"{name} must have one column per name, got shape {array.shape} and {len(names)} names.",
-    )
-    check_finite(array, list(names), what=f"the {name}")
-    return array
 
 
 def _whitened(table: NumpyArray, noise: Any) -> NumpyArray:

@@ -9,7 +9,8 @@ import numpy as np
 
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.identifiability.expected import Rows, expected_rows
-from bayescg.identifiability.fisher import Information, check_finite, jacobian_of
+from bayescg.identifiability.fisher import jacobian_of
+from bayescg.identifiability.information import Information, check_finite
 
 
 def further_information(problem: Any, term: Any, u: Float[Array, " parameter"] | NumpyArray) -> Information:
