@@ -1,8 +1,8 @@
 """The memory that suits a velocity correlation function best, whichever maximum the last one stood in.
 
-A kernel of several modes has separate maxima: which mode oscillates, which decays slowly. A search that starts
-from the last simulation alone stays in its maximum, so the likeliest of many draws from the prior start
-searches of their own.
+A kernel of several modes has separate maxima: which mode oscillates, which decays slowly. A search that
+starts from the last simulation alone stays in its maximum, so the likeliest of many draws from the prior
+start searches of their own.
 """
 
 import equinox as eqx
