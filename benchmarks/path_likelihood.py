@@ -43,6 +43,9 @@ FORCE = (1100.0, 0.0, -49_000.0)
 SCALES = (1000.0, 5000.0, 50_000.0)
 """Of the coefficients' Gaussian prior."""
 
+PEER_LENGTH, PEER_NOISE = 1e4, 1e-6
+"""dynamax's unit of length, per nm, and the variance of its measurements in it: innovations have 0.14."""
+
 REPEATS = 50
 """Evaluations timed, the fastest counts: the machine may be shared."""
 
@@ -163,7 +166,10 @@ def scan_filter(x: Any, times: Any, frictions: Any, coefficients: Any) -> Any:
 
 
 def dynamax_filter(x: Any, times: Any, frictions: Any, coefficients: Any) -> Any:
-    """The Gaussian filter of dynamax on (x, v, z) with the kicks as inputs; positions all but exact."""
+    """The Gaussian filter of dynamax on (x, v, z) with the kicks as inputs; positions all but exact.
+
+    It adds 1e-9 to every innovation variance, as much as there is in nm²: lengths are scaled.
+    """
     from dynamax.linear_gaussian_ssm import lgssm_filter
     from dynamax.linear_gaussian_ssm.inference import (
         ParamsLGSSM,
@@ -173,19 +179,28 @@ def dynamax_filter(x: Any, times: Any, frictions: Any, coefficients: Any) -> Any
     )
 
     F, Q, C = _transition(times, frictions)
+    units = jnp.array([PEER_LENGTH, PEER_LENGTH, 1.0, 1.0])
+    F, Q = F * units[:, None] / units, Q * units[:, None] * units
     force = sum(coefficients[k] * x ** (k + 1) for k in range(3))
-    kicks = (INTERVAL / MASS * force)[:, None]
-    start = jnp.zeros((4, 4)).at[1:, 1:].set(C).at[0, 0].set(1e-12)
+    # its input of a frame moves the state to that frame, so it is the kick of the frame before
+    kicks = jnp.roll(PEER_LENGTH * INTERVAL / MASS * force, 1)[:, None]
+    start = jnp.zeros((4, 4)).at[1:, 1:].set(C * units[1:, None] * units[1:]).at[0, 0].set(PEER_NOISE)
+    scaled = PEER_LENGTH * x
     params = ParamsLGSSM(
-        initial=ParamsLGSSMInitial(mean=jnp.zeros(4).at[0].set(x[0]), cov=start),
-        dynamics=ParamsLGSSMDynamics(
-            weights=F, bias=jnp.zeros(4), input_weights=F[:, 1:2], cov=Q + 1e-16 * jnp.eye(4)
-        ),
+        initial=ParamsLGSSMInitial(mean=jnp.zeros(4).at[0].set(scaled[0]), cov=start),
+        dynamics=ParamsLGSSMDynamics(weights=F, bias=jnp.zeros(4), input_weights=F[:, 1:2], cov=Q),
         emissions=ParamsLGSSMEmissions(
-            weights=jnp.eye(1, 4), bias=jnp.zeros(1), input_weights=jnp.zeros((1, 1)), cov=1e-12 * jnp.eye(1)
+            weights=jnp.eye(1, 4),
+            bias=jnp.zeros(1),
+            input_weights=jnp.zeros((1, 1)),
+            cov=PEER_NOISE * jnp.eye(1),
         ),
     )
-    return lgssm_filter(params, x[:, None], kicks).marginal_loglik
+    found = lgssm_filter(params, scaled[:, None], kicks).marginal_loglik
+    first = -0.5 * jnp.log(
+        2 * jnp.pi * 2 * PEER_NOISE
+    )  # of the first position, which the others condition on
+    return found - first + (len(x) - 1) * jnp.log(PEER_LENGTH)
 
 
 def _transition(times: Any, frictions: Any) -> tuple[Any, Any, Any]:
