@@ -31,6 +31,7 @@ from common.clock import peak_memory
 from common.machine import describe
 
 import bayescg as bcg
+from bayescg.inference.conjugate import Collapsed
 from bayescg.memory import extended_drift
 from bayescg.numerics.statespace import van_loan
 from bayescg.units import thermal_energy
@@ -48,6 +49,9 @@ PEER_LENGTH, PEER_NOISE = 1e4, 1e-6
 
 REPEATS = 50
 """Evaluations timed, the fastest counts: the machine may be shared."""
+
+PEER_WARMUP, PEER_DRAWS = 60, 60
+"""Of NumPyro's chain: few, each takes up to 63 passes over the frames and their derivatives."""
 
 AIMS = {"growth": 1.2, "milliseconds": 2.0, "filter ratio": 1000.0, "sampling ratio": 100.0, "seconds": 60.0}
 
@@ -258,15 +262,61 @@ def _filters(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sampling(x: np.ndarray) -> dict[str, Any]:
-    """(c): effective samples per second of the kernel's integral."""
+    """(c): effective samples per second of the kernel's integral.
+
+    Twice: everything counted, from the trajectory to 4 x 1,000 draws on one side and from the start to the
+    last of as many draws on the other, whose pace is measured over a few; and draws alone, adaptation on
+    one side and warm-up on the other left out. Compilation counts in the peer's warm-up only, where it is
+    seconds of minutes.
+    """
     from arviz_stats import ess
 
     bcg.sample(problem_of(x), bcg.Conjugate(), key=jax.random.key(1), progress=False)  # compiles
     begun = time.perf_counter()
     posterior = bcg.sample(problem_of(x), bcg.Conjugate(), key=jax.random.key(2), progress=False)
-    ours = time.perf_counter() - begun
-    friction = posterior["posterior"]["memory.frictions"].sum("mode")
-    size = float(ess(friction.values))
+    whole = time.perf_counter() - begun
+    size = float(ess(posterior["posterior"]["memory.frictions"].sum("mode").values))
+    drawing = _drawing_alone(problem_of(x))
+    kernel, start_key = _peer_sampler(x), jax.random.key(3)
+    peer = numpyro.infer.MCMC(kernel, num_warmup=PEER_WARMUP, num_samples=PEER_DRAWS, progress_bar=False)
+    begun = time.perf_counter()
+    peer.warmup(start_key)  # minutes, of which compilation takes seconds
+    warming = time.perf_counter() - begun
+    peer.run(jax.random.key(4))  # compiles
+    begun = time.perf_counter()
+    peer.run(jax.random.key(4))
+    running = time.perf_counter() - begun
+    size_theirs = float(ess(np.asarray(peer.get_samples()["frictions"]).sum(-1)[None]))
+    draws = posterior["posterior"].sizes["chain"] * posterior["posterior"].sizes["draw"]
+    as_many = warming + running * draws / PEER_DRAWS
+    everything = (size / whole) / (size_theirs * draws / PEER_DRAWS / as_many)
+    alone = (size / drawing) / (size_theirs / running)
+    print(f"(c) N = {len(x)}: {size:.0f} effective samples in {whole:.1f} s, {drawing:.2f} s to draw them")
+    print(f"    NumPyro's NUTS over the scan filter: {PEER_WARMUP} draws of warm-up in {warming:.1f} s, then")
+    print(f"    {size_theirs:.0f} effective samples in {running:.1f} s; {draws} draws: {as_many:.0f} s")
+    print(f"    ratio, everything counted: {everything:.0f} (aim {AIMS['sampling ratio']:.0f})")
+    print(f"    ratio, draws alone on both sides: {alone:.0f}")
+    print(f"    ratio, all of ours to draws alone of theirs: {alone * drawing / whole:.0f}")
+    return {
+        "ours": {"effective samples": size, "s": whole, "draws alone, s": drawing},
+        "numpyro": {"effective samples": size_theirs, "s": running, "warm-up, s": warming},
+        "ratio": everything,
+        "ratio of draws alone": alone,
+    }
+
+
+def _drawing_alone(problem: Any) -> float:
+    """Seconds of 4 x 1,000 draws once the proposal is known: kernels, then coefficients."""
+    collapsed = Collapsed(problem)
+    u = problem.unconstrain(_truth())[np.array(collapsed.eta_places)]
+    starts, keys = jnp.repeat(u[None], 4200, axis=0), jax.random.split(jax.random.key(0), 4000)
+    densities = jax.jit(lambda points: jax.lax.map(collapsed.log_density, points, batch_size=32))
+    complete = jax.jit(lambda pairs: jax.lax.map(lambda p: collapsed.scored(*p), pairs, batch_size=64))
+    pairs = (starts[:4000], keys)
+    return _fastest(lambda: densities(starts), repeats=3) + _fastest(lambda: complete(pairs), repeats=3)
+
+
+def _peer_sampler(x: np.ndarray) -> Any:
     series = jnp.asarray(x)
 
     def program() -> None:
@@ -280,20 +330,9 @@ def _sampling(x: np.ndarray) -> dict[str, Any]:
         "frictions": jnp.array(FRICTIONS),
         "scaled": jnp.array(FORCE) / jnp.array(SCALES),
     }
-    kernel = numpyro.infer.NUTS(
+    return numpyro.infer.NUTS(
         program, init_strategy=numpyro.infer.init_to_value(values=start), max_tree_depth=6
     )
-    peer = numpyro.infer.MCMC(kernel, num_warmup=60, num_samples=60, progress_bar=False)
-    peer.warmup(jax.random.key(3))
-    begun = time.perf_counter()
-    peer.run(jax.random.key(4))
-    theirs = time.perf_counter() - begun
-    size_theirs = float(ess(np.asarray(peer.get_samples()["frictions"]).sum(-1)[None]))
-    ratio = (size / ours) / (size_theirs / theirs)
-    print(f"(c) N = {len(x)}: {size:.0f} effective samples in {ours:.1f} s")
-    print(f"    NumPyro's NUTS over the scan filter: {size_theirs:.0f} in {theirs:.1f} s")
-    print(f"    ratio {ratio:.0f} (aim {AIMS['sampling ratio']:.0f}); the peer's warm-up is not counted")
-    return {"ours": [size, ours], "numpyro": [size_theirs, theirs], "ratio": ratio}
 
 
 def _end_to_end(x: np.ndarray) -> dict[str, float]:

@@ -38,6 +38,9 @@ NUMBERS_AT_ONCE = 100_000
 """Elements of the matrices factored together. XLA's CPU runtime of jaxlib 0.10.1 can wait for ever where a
 Cholesky factor feeds a triangular solve and their batch has more than some 200,000 elements."""
 
+DRAWS_AT_ONCE = 64
+"""Completed together: beyond, arrays of path likelihoods outgrow the caches."""
+
 FEW = 12
 """Hyperparameters up to which independence proposals are tried: their acceptance falls with dimension."""
 
@@ -87,7 +90,8 @@ class Conjugate(AbstractSampler):
         hyper = self._hyperparameters(collapsed, hyper_key, loop)
         keys = jax.random.split(theta_key, self.chains * self.draws)
         etas = jnp.asarray(hyper.positions).reshape(self.chains * self.draws, -1)
-        at_once = max(NUMBERS_AT_ONCE // (problem.dimension - collapsed.dimension) ** 2, 1)
+        numbers = (problem.dimension - collapsed.dimension) ** 2
+        at_once = min(max(NUMBERS_AT_ONCE // numbers, 1), DRAWS_AT_ONCE)
 
         positions, densities = _completed(collapsed, etas, keys, at_once)
         shape = (self.chains, self.draws)
@@ -109,12 +113,7 @@ class Conjugate(AbstractSampler):
 @eqx.filter_jit
 def _completed(collapsed: "Collapsed", etas: Array, keys: PRNGKeyArray, at_once: int) -> tuple[Array, Array]:
     """A draw of the coefficients for every eta: whole unconstrained vectors and their log densities."""
-
-    def of_one(pair: tuple[Array, Array]) -> tuple[Array, Array]:
-        u = collapsed.complete(*pair)
-        return u, collapsed.problem.log_density(u)
-
-    return jax.lax.map(of_one, (etas, keys), batch_size=at_once)
+    return jax.lax.map(lambda pair: collapsed.scored(*pair), (etas, keys), batch_size=at_once)
 
 
 class Collapsed(eqx.Module):
@@ -163,9 +162,7 @@ class Collapsed(eqx.Module):
     def log_density(self, u: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Log posterior density of the hyperparameters, coefficients integrated out; pure."""
         mean, factor, constant = self._gaussian(u)
-        root = factor.T @ mean  # A = L L', so theta^' A theta^ = |L' theta^|²
-        evidence = constant + 0.5 * root @ root - jnp.sum(jnp.log(jnp.diag(factor)))
-        return self.problem.log_prior(self._join(u, jnp.zeros_like(mean))) + evidence
+        return self._peak(u, mean, factor, constant) - jnp.sum(jnp.log(jnp.diag(factor)))
 
     def conditional(
         self, eta: Float[Array, " parameter"]
@@ -176,9 +173,22 @@ class Collapsed(eqx.Module):
 
     def complete(self, eta: Float[Array, " parameter"], key: PRNGKeyArray) -> Float[Array, " parameter"]:
         """The whole unconstrained vector with a draw of the coefficients given eta."""
-        mean, factor, _ = self._gaussian(eta)
+        return self.scored(eta, key)[0]
+
+    def scored(
+        self, eta: Float[Array, " parameter"], key: PRNGKeyArray
+    ) -> tuple[Float[Array, " parameter"], Float[Array, ""]]:
+        """What `complete` gives, and its log posterior density."""
+        mean, factor, constant = self._gaussian(eta)
         noise = jax.random.normal(key, mean.shape, mean.dtype)
-        return self._join(eta, mean + solve_triangular(factor.T, noise, lower=False))
+        theta = mean + solve_triangular(factor.T, noise, lower=False)
+        # (theta - theta^)' A (theta - theta^) = |noise|²
+        return self._join(eta, theta), self._peak(eta, mean, factor, constant) - 0.5 * noise @ noise
+
+    def _peak(self, eta: Array, mean: Array, factor: Array, constant: Array) -> Array:
+        """Log posterior density at theta^."""
+        root = factor.T @ mean  # A = L L', so theta^' A theta^ = |L' theta^|²
+        return self.problem.log_prior(self._join(eta, jnp.zeros_like(mean))) + constant + 0.5 * root @ root
 
     def _join(self, eta: Array, theta: Array) -> Array:
         u = jnp.zeros(self.problem.dimension)

@@ -19,6 +19,7 @@ import xarray as xr
 
 from bayescg._checks import require
 from bayescg._typing import Array, NumpyArray
+from bayescg.inference.thinning import evenly, thinned
 from bayescg.interfaces import AbstractPairPotential, LinearSum, Sum, Topology, type_pairs
 from bayescg.model import Model
 from bayescg.potentials import PairSpline
@@ -83,8 +84,8 @@ def potential_curves(
     """
     require(bool(values), "values must hold the draws of at least one parameter, got none.")
     chains, draws = np.shape(next(iter(values.values())))[:2]
-    kept = np.unique(np.linspace(0, draws - 1, min(draws, DRAWS_KEPT)).round().astype(int))
-    flat = _thinned(values, kept)
+    kept = evenly(draws, DRAWS_KEPT)
+    flat = thinned(values, kept)
     terms = pair_terms(problem.model({path: a[0] for path, a in flat.items()}))
     if not terms:
         return None
@@ -94,7 +95,7 @@ def potential_curves(
     distances = jnp.linspace(_begin(problem, flat, pairs, cutoff), cutoff, DISTANCES)
     variables = _variables(problem, flat, pairs, distances, suffix="")
     if naive is not None:
-        variables |= _variables(problem, _thinned(naive, kept), pairs, distances, suffix="_naive")
+        variables |= _variables(problem, thinned(naive, kept), pairs, distances, suffix="_naive")
     shape = (chains, kept.size, len(pairs), DISTANCES)
     dims = ("chain", "curve_draw", "type_pair", "distance")
     return xr.Dataset(
@@ -125,14 +126,8 @@ def pair_terms(model: Model) -> list[tuple[str, AbstractPairPotential]]:
     return [(path, term) for path, term in found if isinstance(term, AbstractPairPotential)]
 
 
-def _thinned(values: Mapping[str, Any], kept: NumpyArray) -> dict[str, Array]:
-    """The kept draws of all chains along one axis."""
-    chosen = {path: np.asarray(value)[:, kept] for path, value in values.items()}
-    return {path: jnp.asarray(a.reshape(-1, *a.shape[2:])) for path, a in chosen.items()}
-
-
 def _variables(
-    problem: Modelled, flat: Mapping[str, Array], pairs: Array, distances: Array, *, suffix: str
+    problem: Modelled, flat: Mapping[str, Any], pairs: Array, distances: Array, *, suffix: str
 ) -> dict[str, tuple[NumpyArray, str]]:
     energy, force = _evaluate(problem, flat, pairs, distances)
     return {
@@ -151,10 +146,11 @@ def _energy(model: Model, distance: Array, pair: Array) -> Array:
 
 
 def _evaluate(
-    problem: Modelled, flat: Mapping[str, Array], pairs: Array, distances: Array
+    problem: Modelled, flat: Mapping[str, Any], pairs: Array, distances: Array
 ) -> tuple[Array, Array]:
     """Energy and force, both (draw, type_pair, distance)."""
-    return _of_draws(problem.model, dict(flat), pairs, distances)
+    flat = {path: jnp.asarray(array) for path, array in flat.items()}
+    return _of_draws(problem.model, flat, pairs, distances)
 
 
 @eqx.filter_jit

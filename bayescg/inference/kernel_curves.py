@@ -6,9 +6,10 @@ spectrum and the friction but not in K(t). The curves are kept in the result, so
 file only, not the model or the data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ import xarray as xr
 
 from bayescg._checks import positive, require
 from bayescg._typing import Array, NumpyArray
+from bayescg.inference.thinning import evenly, thinned
 from bayescg.interfaces import AbstractMemory
 from bayescg.memory.timescales import known_timescales, timescale_warnings
 from bayescg.model import Model
@@ -34,6 +36,9 @@ QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 AT_ONCE = 64
 """Draws evaluated together."""
+
+
+ModelOf = Callable[[Mapping[str, Any]], Model]
 
 
 class Modelled(Protocol):
@@ -74,14 +79,15 @@ def memory_curves(problem: Modelled, values: Mapping[str, Any], *, interval: flo
     require(bool(values), "values must hold the draws of at least one parameter, got none.")
     chains, draws = np.shape(next(iter(values.values())))[:2]
     per_chain = max(min(draws, DRAWS_KEPT // chains), 1)
-    kept = np.unique(np.linspace(0, draws - 1, per_chain).round().astype(int))
-    flat = _thinned(values, kept)
+    kept = evenly(draws, per_chain)
+    flat = {path: jnp.asarray(array) for path, array in thinned(values, kept).items()}
     if problem.model({path: a[0] for path, a in flat.items()}).memory is None:
         return None
     longest = max(LONGEST_TIMES * _slowest(problem, flat), 2 * interval)
     lags = jnp.geomspace(interval / 2, longest, POINTS)
     frequencies = jnp.geomspace(1 / (2 * jnp.pi * longest), 0.5 / interval, POINTS)
-    found = _evaluate(problem, flat, lags, frequencies)
+    curves = _evaluate(problem.model, flat, lags, frequencies)
+    found = {name: np.asarray(array) for name, array in curves.items()}
     return _dataset(found, chains, kept, np.asarray(lags), np.asarray(frequencies))
 
 
@@ -132,38 +138,32 @@ def frame_interval(beads: xr.Dataset) -> float:
     return float(steps[steps > 0].min())
 
 
-def _thinned(values: Mapping[str, Any], kept: NumpyArray) -> dict[str, Array]:
-    """The kept draws of all chains along one axis."""
-    chosen = {path: np.asarray(value)[:, kept] for path, value in values.items()}
-    return {path: jnp.asarray(a.reshape(-1, *a.shape[2:])) for path, a in chosen.items()}
-
-
-def _memory(problem: Modelled, values: Mapping[str, Array]) -> AbstractMemory:
-    memory = problem.model(values).memory
+def _memory(model_of: ModelOf, values: Mapping[str, Any]) -> AbstractMemory:
+    memory = model_of(values).memory
     assert memory is not None  # memory_curves has looked
     return memory
 
 
-def _slowest(problem: Modelled, flat: Mapping[str, Array]) -> float:
+def _slowest(problem: Modelled, flat: Mapping[str, Any]) -> float:
     """Median over draws of the slowest decay time, ps; zero without modes."""
-
-    def matrices(values: dict[str, Array]) -> Array:
-        return _memory(problem, values).drift().matrix
-
-    if _memory(problem, {path: a[0] for path, a in flat.items()}).drift().coupling.size == 0:
+    if _memory(problem.model, {path: a[0] for path, a in flat.items()}).drift().coupling.size == 0:
         return 0.0  # a map over draws in batches refuses arrays without elements
-    drifts = np.asarray(jax.jit(lambda v: jax.lax.map(matrices, v, batch_size=AT_ONCE))(dict(flat)))
-    rates = np.linalg.eigvals(drifts).real.min(axis=-1)
+    rates = np.linalg.eigvals(np.asarray(_matrices(problem.model, dict(flat)))).real.min(axis=-1)
     return float(np.median(1 / np.maximum(rates, np.finfo(float).tiny)))
 
 
-def _evaluate(
-    problem: Modelled, flat: Mapping[str, Array], lags: Array, frequencies: Array
-) -> dict[str, NumpyArray]:
+@eqx.filter_jit
+def _matrices(model_of: ModelOf, flat: dict[str, Array]) -> Array:
+    """Drift matrices of all draws, (draw, mode, mode)."""
+    return jax.lax.map(lambda values: _memory(model_of, values).drift().matrix, flat, batch_size=AT_ONCE)
+
+
+@eqx.filter_jit
+def _evaluate(model_of: ModelOf, flat: dict[str, Array], lags: Array, frequencies: Array) -> dict[str, Array]:
     """Everything of all draws, leading axis draw."""
 
     def of_draw(values: dict[str, Array]) -> dict[str, Array]:
-        memory = _memory(problem, values)
+        memory = _memory(model_of, values)
         return {
             "kernel": memory.kernel(lags),
             "spectrum": memory.spectrum(frequencies),
@@ -171,8 +171,7 @@ def _evaluate(
             "initial_value": memory.initial_value(),
         }
 
-    found = jax.jit(lambda v: jax.lax.map(of_draw, v, batch_size=AT_ONCE))(dict(flat))
-    return {name: np.asarray(array) for name, array in found.items()}
+    return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
 
 
 def _dataset(

@@ -14,6 +14,7 @@ import numpy as np
 
 from bayescg._typing import Array
 from bayescg.inference.problem import Problem
+from bayescg.inference.thinning import evenly
 from bayescg.likelihoods.path import MOST_NEGLECTED, Path, PathSums
 
 DRAWS_LOOKED_AT = 64
@@ -51,7 +52,7 @@ def lag_warnings(problem: Problem, values: Mapping[str, Any]) -> list[str]:
         return []
     flat = {path: np.asarray(v).reshape(-1, *np.shape(v)[2:]) for path, v in values.items()}
     count = len(next(iter(flat.values())))
-    kept = np.unique(np.linspace(0, count - 1, min(count, DRAWS_LOOKED_AT)).round().astype(int))
+    kept = evenly(count, DRAWS_LOOKED_AT)
     chosen = {path: jnp.asarray(v[kept]) for path, v in flat.items()}
     bounds = np.asarray(_left_out(problem, chosen, tuple(looked_at)))
     near = int((bounds > NEAR * MOST_NEGLECTED).sum())

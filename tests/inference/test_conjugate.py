@@ -98,6 +98,15 @@ def test_unknown_variance_gives_students_t():
         assert stats.kstest(thinned * 1.3, stats.t(freedom).cdf).pvalue < 1e-3
 
 
+def test_a_draws_density_is_the_problems():
+    made = problem(gaussian_prior())
+    drawn = bcg.Conjugate(chains=1, draws=20).draw(made, key=jax.random.key(4), loop=QUIET)
+    own = [float(made.log_density(jnp.asarray(u))) for u in drawn.positions[0]]
+    np.testing.assert_allclose(drawn.statistics["lp"][0], own, rtol=1e-9)
+    # control: a draw has not the density of the next one
+    assert np.abs(np.roll(own, 1) / drawn.statistics["lp"][0] - 1).max() > 1e-6
+
+
 def test_a_part_of_a_problem_knows_its_own_terms_only():
     data, more = pair_data(), pair_data(key=jax.random.key(21))
     terms = bcg.likelihoods.ForceMatching().on(data) + bcg.likelihoods.ForceMatching().on(more)
