@@ -3,6 +3,7 @@
 from bayescg.data import mapping, synthetic
 from bayescg.data.boltzmann_inversion import boltzmann_inversion
 from bayescg.data.bundled import propanol, water, water_dynamics
+from bayescg.data.correlation_table import correlation_table
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
 from bayescg.data.example import example
 from bayescg.data.harmonic_bath import harmonic_bath
@@ -14,6 +15,7 @@ from bayescg.data.unit_systems import UnitSystem
 __all__ = [
     "UnitSystem",
     "boltzmann_inversion",
+    "correlation_table",
     "example",
     "harmonic_bath",
     "kinetic_temperature",

@@ -166,7 +166,7 @@ def _of_draws(
     return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
 
 
-def _begin(problem: Modelled, flat: Mapping[str, Array], pairs: Array, cutoff: float) -> float:
+def _begin(problem: Modelled, flat: Mapping[str, Any], pairs: Array, cutoff: float) -> float:
     """The shortest distance beyond which some pair's median energy stays below `CORE_ENERGY`, nm."""
     scan = jnp.linspace(0.0, cutoff, 2 * DISTANCES + 1)[1:]
     few = {path: a[:: max(1, len(a) // AT_ONCE)] for path, a in flat.items()}

@@ -15,7 +15,7 @@ References:
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from bayescg._typing import NumpyArray
 
@@ -50,7 +50,7 @@ class StudentMixture(NamedTuple):
 
     def log_density(self, points: NumpyArray) -> NumpyArray:
         """Of every point, normalized; (point, dimension) -> (point,)."""
-        return logsumexp(self._parts(points)[0], axis=1)
+        return np.logaddexp.reduce(self._parts(points)[0], axis=1)
 
     def _parts(self, points: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
         """Log pi_k t_nu(x; mu_k, S_k) and the squared Mahalanobis distances, (point, component)."""
@@ -108,7 +108,7 @@ def _improved(
 ) -> StudentMixture:
     """One step of expectation maximisation."""
     logs, distances = mixture._parts(points)
-    membership = share[:, None] * np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+    membership = share[:, None] * np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     # a t is a Gaussian of random precision; this is its mean given the point
     precision = (mixture.degrees + points.shape[1]) / (mixture.degrees + distances)
     pull, size = membership * precision, membership.sum(axis=0)

@@ -4,14 +4,15 @@ For the linear system of the extended variables (`bayescg.memory.extended`), du 
 
     <x(0) x(t)> = (kT/k) [exp(-A t)]_xx,        <v(0) v(t)> = (kT/m) [exp(-A t)]_vv,
 
-exactly; of free beads the second, without the position. The estimates scatter with Bartlett's covariance
-(`correlation_data`). Normalized functions are compared after division by c(0) of the data, and know nothing
-of k_B T/k. What a correlation function determines, and what it does not, is the subject of
-`bayescg.identify`; other terms add what is missing.
+exactly; of free beads the second, without the position. Data are a trajectory, whose estimates scatter
+with Bartlett's covariance (`correlation_data`), or a table with a covariance of its own. Normalized
+functions are compared after division by c(0) of the data, and know nothing of k_B T/k. What a correlation
+function determines, and what it does not, is the subject of `bayescg.identify`; other terms add what is
+missing.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,7 +24,7 @@ from jax.scipy.linalg import expm
 
 from bayescg._checks import BayescgError, one_of, positive, require, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.interfaces import AbstractLikelihood, Support
+from bayescg.interfaces import AbstractLikelihood, Support, Timescales
 from bayescg.likelihoods.correlation_data import (
     BLOCK_LAGS,
     CorrelationData,
@@ -32,6 +33,7 @@ from bayescg.likelihoods.correlation_data import (
     series_of,
 )
 from bayescg.likelihoods.correlation_fit import fitted_shape
+from bayescg.likelihoods.correlation_from_table import check_kind, is_table, table_data, table_scales
 from bayescg.likelihoods.path_scales import apparent_mass, timescales
 from bayescg.likelihoods.path_series import Stretch, stretches
 from bayescg.memory import extended_drift, with_spring
@@ -114,7 +116,8 @@ class Correlation(AbstractLikelihood):
 
         Args:
             model: with a memory, and a `Harmonic` potential; of velocities also without one.
-            data: beads with time, and velocities where theirs are meant.
+            data: beads with time, and velocities where theirs are meant; or a function at some lags with its
+                covariance, from `bayescg.data.correlation_table`.
 
         Raises:
             BayescgError: another potential, no memory, several temperatures or masses, or bad data.
@@ -128,26 +131,23 @@ class Correlation(AbstractLikelihood):
                 f"{type(model.potential).__name__} and {type(model.memory).__name__}. "
                 "Compare other models by simulation, or by bayescg.likelihoods.Path."
             )
-        parts = self._parts(data)
-        memory = model.memory.prepare(timescales(parts))
-        potential = model.potential
+        read = self._read_table(data) if is_table(data) else self._read(data)
+        memory, potential = model.memory.prepare(read.timescales), model.potential
         if potential is not None:
-            potential = potential.prepare(_support(parts))
+            potential = potential.prepare(read.support)
         require(
             not self.overdamped or float(memory.drift().friction) > 0,
             "memory must have an instantaneous friction where the motion is overdamped, got none. Add "
             "bayescg.memory.Markovian().",
         )
-        mass, infers = self._mass(parts)
-        times = self.times or _times(parts, self.of)
         prepared = Correlation(
             self.of,
             normalized=self.normalized,
-            times=times,
+            times=read.times,
             overdamped=self.overdamped,
-            mass=mass,
+            mass=read.mass,
             blocks_kept=self.blocks_kept,
-            infers_mass=infers,
+            infers_mass=read.infers_mass,
         )
         return Model(potential, memory), prepared
 
@@ -161,6 +161,8 @@ class Correlation(AbstractLikelihood):
         Raises:
             BayescgError: lags that are no multiple of the interval, or too long for the data.
         """
+        if is_table(data):
+            return table_data(data)
         parts, times = self._parts(data), self.times
         assert times is not None
         interval = parts[0].interval
@@ -180,13 +182,14 @@ class Correlation(AbstractLikelihood):
             return fitted_shape(model, shape, estimate, span=span, frames=frames, interval=interval)
 
         kept = self.blocks_kept
-        found = correlation_data(series, steps, normalized=self.normalized, blocks_kept=kept, smooth=smooth)
+        settings: dict[str, Any] = {"normalized": self.normalized, "blocks_kept": kept, "smooth": smooth}
+        found = correlation_data(series, steps, interval=interval, **settings)
         require(
             found is not None,
             f"lags and decay must be at most 1/{BLOCK_LAGS} of the data, got lags up to {times[-1]:g} ps in "
             f"{max(map(len, series)) * interval:g} ps. Give shorter times, or a longer trajectory.",
         )
-        return CorrelationData(**found, interval=interval, temperature=temperature)  # type: ignore[arg-type]
+        return CorrelationData(**found, temperature=temperature)  # type: ignore[arg-type]
 
     def log_likelihood(self, model: Model, observations: CorrelationData) -> Float[Array, ""]:
         """Log density of the correlation functions of all blocks."""
@@ -199,7 +202,7 @@ class Correlation(AbstractLikelihood):
         gap = values - predicted * (observations.scale if self.normalized else 1.0)
         white = gap @ observations.whitening.T
         volume = 2 * jnp.sum(jnp.log(jnp.diag(observations.whitening)))
-        lags = observations.steps.size
+        lags = observations.times.size
         return -0.5 * n * jnp.sum(white**2, axis=1) + 0.5 * (volume + lags * jnp.log(n / (2 * jnp.pi)))
 
     def predicted(self, model: Model, observations: CorrelationData) -> Float[Array, " lag"]:
@@ -209,8 +212,7 @@ class Correlation(AbstractLikelihood):
             model: prepared.
             observations: for lags and temperature.
         """
-        times = observations.steps * observations.interval
-        decay, scale = self.function(model, times, temperature=observations.temperature)
+        decay, scale = self.function(model, observations.times, temperature=observations.temperature)
         return decay if self.normalized else scale * decay
 
     def function(
@@ -255,7 +257,7 @@ class Correlation(AbstractLikelihood):
         n = np.asarray(observations.frames)
         values = np.asarray(observations.values).T @ n / n.sum()
         values = values / float(observations.scale) if self.normalized else values
-        lags = np.asarray(observations.steps) * observations.interval
+        lags = np.asarray(observations.times)
         correlation = xr.DataArray(values, dims="lag_time", coords={"lag_time": lags})
         correlation["lag_time"].attrs["units"] = "ps"
         correlation.attrs["units"] = "1" if self.normalized else f"square of the unit of {self.of}"
@@ -274,17 +276,44 @@ class Correlation(AbstractLikelihood):
         )
         return parts
 
-    def _mass(self, parts: list[Stretch]) -> tuple[Array | None, bool]:
+    def _read(self, data: Any) -> "_Read":
+        parts = self._parts(data)
+        masses = np.unique(np.asarray(parts[0].topology.masses))
+        mass, infers = self._mass(masses, lambda: apparent_mass(parts))
+        return _Read(timescales(parts), _support(parts), mass, infers, self.times or _times(parts, self.of))
+
+    def _read_table(self, table: xr.Dataset) -> "_Read":
+        check_kind(table, of=self.of, normalized=self.normalized)
+        lags = tuple(table["lag_time"].values.tolist())
+        require(
+            self.times in (None, lags),
+            f"times must be those of the table, got {self.times}. Leave them out, or select lags of it.",
+        )
+        scales, support = table_scales(table)
+        # of an unknown mass nothing is known but that it matters: friction times relaxation time
+        mass, infers = self._mass(table["mass"].values, lambda: float(scales.friction * scales.interval))
+        return _Read(scales, support, mass, infers, lags)
+
+    def _mass(self, masses: NumpyArray, guess: Callable[[], float]) -> tuple[Array | None, bool]:
         if self.overdamped or self.mass is not None:
             return None if self.overdamped else self.mass, self.infers_mass
-        masses = np.unique(np.asarray(parts[0].topology.masses))
         if not np.isfinite(masses).all():
-            return jnp.asarray(apparent_mass(parts)), True
+            return jnp.asarray(guess()), True
         require(
             masses.size == 1,
             f"beads must have one mass, got {masses.size} different ones. Select one kind, or give mass=.",
         )
         return jnp.asarray(masses[0]), False
+
+
+class _Read(NamedTuple):
+    """What is read off the data before anything is inferred."""
+
+    timescales: Timescales
+    support: Support
+    mass: Array | None
+    infers_mass: bool
+    times: tuple[float, ...]
 
 
 def overdamped_drift(drift: Any, stiffness: Float[Array, ""] | float) -> Float[Array, "state state"]:

@@ -18,7 +18,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from bayescg._typing import Array, Float, Int, NumpyArray
+from bayescg._typing import Array, Float, NumpyArray
 from bayescg.likelihoods.path_series import Stretch
 from bayescg.numerics.correlation import CorrelationSums
 
@@ -45,29 +45,34 @@ class CorrelationData(eqx.Module):
             c(p) - rho(p) c(0) does and has the mean rho(p) scale.
         frames: N of every block, all series together.
         whitening: L^-1, with L L' the covariance of one block times its N.
-        steps: lags p.
+        times: lags, ps.
         scale: c(0) of all frames.
-        interval: ps.
         temperature: K.
     """
 
     values: Float[Array, "block lag"]
     frames: Float[Array, " block"]
     whitening: Float[Array, "lag lag"]
-    steps: Int[Array, " lag"]
+    times: Float[Array, " lag"]
     scale: Float[Array, ""]
-    interval: float
     temperature: float
 
 
 def correlation_data(
-    series: list[NumpyArray], steps: NumpyArray, *, normalized: bool, blocks_kept: int, smooth: Smooth
+    series: list[NumpyArray],
+    steps: NumpyArray,
+    *,
+    interval: float,
+    normalized: bool,
+    blocks_kept: int,
+    smooth: Smooth,
 ) -> dict[str, Array] | None:
     """Correlation functions of all blocks and the covariance of their estimates.
 
     Args:
         series: (frame, series) of every stretch.
         steps: lags, with zero first where normalized.
+        interval: between frames, ps.
         normalized: whether the value at zero is divided out.
         blocks_kept: blocks at most.
         smooth: from an estimate at lags 0, 1, 2, ..., the span of lags that matter and the number of
@@ -79,7 +84,8 @@ def correlation_data(
     Example:
         >>> x = np.random.default_rng(0).normal(size=(1000, 1))
         >>> flat = lambda estimate, span, frames: estimate * (np.arange(estimate.size) == 0)
-        >>> found = correlation_data([x], np.array([0, 1]), normalized=True, blocks_kept=4, smooth=flat)
+        >>> settings = dict(interval=0.1, normalized=True, blocks_kept=4, smooth=flat)
+        >>> found = correlation_data([x], np.array([0, 1]), **settings)
         >>> found["values"].shape, found["whitening"].shape
         ((4, 1), (1, 1))
     """
@@ -101,7 +107,7 @@ def correlation_data(
         "values": jnp.asarray(values),
         "frames": jnp.asarray(frames),
         "whitening": jnp.asarray(whitening(covariance)),
-        "steps": jnp.asarray(steps[1:] if normalized else steps),
+        "times": jnp.asarray(interval * (steps[1:] if normalized else steps)),
         "scale": jnp.asarray(mean[0]),
     }
 
