@@ -38,6 +38,7 @@ from bayescg.likelihoods.reading import (
     frames_of,
     internal_of,
     mean_squares,
+    ranges_of,
     shortest_distances,
 )
 from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
@@ -88,7 +89,15 @@ class ForceMatching(AbstractConjugateLikelihood):
             shortest.append(shortest_distances(beads, topology(beads), model.potential.cutoff))
             squares.append(mean_squares(beads, topology(beads)))
         names = topology(points[0]).type_names
-        support = Support(names, tuple(np.min(shortest, axis=0).tolist()), internal=internal_of(points))
+        lowest, highest, period = ranges_of(points) if model.potential.cutoff == 0 else ((), (), None)
+        support = Support(
+            names,
+            tuple(np.min(shortest, axis=0).tolist()),
+            lowest,
+            highest,
+            period,
+            internal=internal_of(points),
+        )
         prepared = Model(model.potential.prepare(support), model.memory)
         return prepared, ForceMatching(self.noise.prepare(np.mean(squares, axis=0)), self.blocks_kept)
 

@@ -15,6 +15,7 @@ from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.data import state_points, topology, validate
 from bayescg.interfaces import Topology
+from bayescg.likelihoods.reading import period_of
 
 IRREGULAR = 1e-3
 """Relative deviation of a time step that rounding of times in files may cause."""
@@ -126,7 +127,7 @@ def _stretches_of(beads: xr.Dataset, observed: str) -> list[Stretch]:
                 part["position"].values.astype(np.float64),
                 part["velocity"].values.astype(np.float64) if observed == "velocities" else None,
                 part["box"].values.astype(np.float64) if "box" in part else None,
-                _period(part),
+                period_of(part),
                 interval,
                 float(part.attrs["temperature"]),
                 topology(part),
@@ -184,15 +185,3 @@ def _rounding(times: NumpyArray) -> float:
 
 def _first_of(bad: NumpyArray, steps: NumpyArray) -> str:
     return f", the first of {steps[bad[0]]:.6g} ps after frame {bad[0]}" if bad.size else ""
-
-
-def _period(beads: xr.Dataset) -> float | None:
-    if "period" not in beads:
-        return None
-    values = np.unique(beads["period"].to_numpy())
-    require(
-        values.size == 1 and bool(values[0] > 0),
-        f"period must be one positive number for all components, got {values.tolist()}. Give one term for "
-        "each component and add the terms.",
-    )
-    return float(values[0])

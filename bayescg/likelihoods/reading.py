@@ -172,6 +172,48 @@ def shortest_distances(beads: xr.Dataset, beads_topology: Topology, cutoff: floa
     return shortest
 
 
+def ranges_of(points: list[xr.Dataset]) -> tuple[tuple[float, ...], tuple[float, ...], float | None]:
+    """Smallest and largest value of every component, and its period where it has one.
+
+    Args:
+        points: beads of every state point.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> lowest, highest, period = ranges_of([bcg.data.water(frames=2)])
+        >>> len(lowest), highest[0] > 2.0, period
+        (3, True, None)
+    """
+    lowest = np.min([beads["position"].min(("frame", "bead")).values for beads in points], axis=0)
+    highest = np.max([beads["position"].max(("frame", "bead")).values for beads in points], axis=0)
+    return tuple(lowest.tolist()), tuple(highest.tolist()), period_of(points[0])
+
+
+def period_of(beads: xr.Dataset) -> float | None:
+    """The period of a variable that is periodic by itself, an angle say; None where it is not.
+
+    Args:
+        beads: of one state point.
+
+    Raises:
+        BayescgError: components with different periods.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> period_of(bcg.data.water(frames=1)) is None
+        True
+    """
+    if "period" not in beads:
+        return None
+    values = np.unique(beads["period"].to_numpy())
+    require(
+        values.size == 1 and bool(values[0] > 0),
+        f"period must be one positive number for all components, got {values.tolist()}. Give one term for "
+        "each component and add the terms.",
+    )
+    return float(values[0])
+
+
 def mean_squares(beads: xr.Dataset, beads_topology: Topology) -> NumpyArray:
     """Mean square force component of every bead type over a few frames, (kJ/mol/nm)².
 
