@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
-from bayescg.viz.style import BLACK, BLUE, GREY, ORANGE, new_figure, panel_title, styled
+from bayescg.viz.style import BLACK, BLUE, GREY, ORANGE, new_figure, panel_title, printed_unit, styled
 
 AXIS_UNITS = {"distance": "nm", "lag_time": "ps", "time": "ps", "angle": "rad"}
 """Unit of an axis that carries none."""
@@ -172,9 +172,11 @@ def _row(
 ) -> None:
     """The panels of one pair of types."""
     x, band = found[axis].values, found["band"].transpose("quantile", axis).values
-    unit = found["mean"].attrs.get("units", "1")
+    unit = printed_unit(found["mean"].attrs.get("units", "1"))
     label = NAMES.get(name, name.replace("_", " "))
-    x_label = f"{NAMES.get(axis, axis)} ({found[axis].attrs.get('units', AXIS_UNITS.get(axis, '1'))})"
+    x_label = (
+        f"{NAMES.get(axis, axis)} ({printed_unit(found[axis].attrs.get('units', AXIS_UNITS.get(axis, '1')))})"
+    )
     panels = part.subplot_mosaic(  # type: ignore[attr-defined]
         [["curve", "difference"], ["curve", "spread"]], width_ratios=(4, 3)
     )

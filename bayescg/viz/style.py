@@ -6,6 +6,7 @@ its legend entry says of what.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import matplotlib
@@ -26,6 +27,8 @@ SHADE = "#e9e9e6"
 
 INTERVALS = (0.95, 0.50)
 """Central probability of the bands, the wider first."""
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 SETTINGS = {
     "font.size": 9.0,
@@ -128,3 +131,13 @@ def panel_title(axes: Axes, text: str) -> None:
         'water'
     """
     axes.set_title(text, loc="left")
+
+
+def printed_unit(unit: str) -> str:
+    """A unit as a label prints it, with raised exponents.
+
+    Example:
+        >>> printed_unit("nm^2/ps^2")
+        'nm²/ps²'
+    """
+    return re.sub(r"\^(-?\d+)", lambda found: found[1].translate(RAISED), unit)
