@@ -5,17 +5,16 @@ a kink where three beads lie in a line unless its slope vanishes there.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 
 from bayescg._checks import whole
 from bayescg._typing import Array, Float
-from bayescg.interfaces import Sampled, Support
+from bayescg.interfaces import Sampled
 from bayescg.numerics.internal_coordinates import ANGLE, COSINE, InternalCoordinate
-from bayescg.potentials.bonded import sampled_kinds
-from bayescg.potentials.bonded_spline import AbstractChainSpline, harmonic_coefficients
-from bayescg.potentials.bonded_spring import AbstractSpring, at_rest, given, of_kinds
+from bayescg.potentials.bonded_spline import AbstractChainSpline
+from bayescg.potentials.bonded_spring import AbstractSpring, given
 
 
 class HarmonicAngle(AbstractSpring):
@@ -32,7 +31,6 @@ class HarmonicAngle(AbstractSpring):
         centers: c of every kind, rad; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: p (kJ/mol/rad) and k (kJ/mol/rad²) of every kind; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: a stiffness or angle that is not positive, or names of no kind of the data.
@@ -52,7 +50,7 @@ class HarmonicAngle(AbstractSpring):
     centers: tuple[float, ...] = eqx.field(static=True)
     type_names: tuple[str, ...] = eqx.field(static=True)
     coefficients: Float[Array, "kind 2"] | None
-    cutoff: float = eqx.field(static=True)
+    rest_name: ClassVar[str] = "angle"
 
     def __init__(
         self,
@@ -67,27 +65,12 @@ class HarmonicAngle(AbstractSpring):
         self.stiffness = given("stiffness", stiffness, unit="kJ/mol/rad²")
         self.angle = given("angle", angle, unit="rad")
         self.sampled, self.centers = sampled, centers
-        self.type_names, self.coefficients, self.cutoff = type_names, coefficients, 0.0
+        self.type_names, self.coefficients = type_names, coefficients
 
     @property
     def coordinate(self) -> InternalCoordinate:
         """The angle at the middle bead."""
         return ANGLE
-
-    def prepare(self, support: Support) -> "HarmonicAngle":
-        """One spring for every kind of angle."""
-        support.check_types(self.type_names)
-        names = support.type_names
-        sampled = sampled_kinds(ANGLE, support, before=self.sampled, owner="HarmonicAngle")
-        stiffness = of_kinds("stiffness", self.stiffness, sampled, type_names=names, default="stiffness")
-        return HarmonicAngle(
-            self.stiffness,
-            self.angle,
-            sampled=sampled,
-            centers=of_kinds("angle", self.angle, sampled, type_names=names, default="center"),
-            type_names=names,
-            coefficients=at_rest(stiffness),
-        )
 
 
 class AngleSpline(AbstractChainSpline):
@@ -98,7 +81,6 @@ class AngleSpline(AbstractChainSpline):
         sampled: range and harmonic start of every kind, of the cosine; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: kJ/mol; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: knots below 6.
@@ -118,7 +100,6 @@ class AngleSpline(AbstractChainSpline):
     sampled: tuple[Sampled, ...] = eqx.field(static=True, default=())
     type_names: tuple[str, ...] = eqx.field(static=True, default=())
     coefficients: Float[Array, "kind feature"] | None = None
-    cutoff: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
         whole("knots", self.knots, minimum=6)
@@ -132,12 +113,3 @@ class AngleSpline(AbstractChainSpline):
     def bounds(self) -> tuple[float, float]:
         """Of a cosine."""
         return -1.0, 1.0
-
-    def prepare(self, support: Support) -> "AngleSpline":
-        """One spline for every kind of angle, started at its harmonic energy."""
-        support.check_types(self.type_names)
-        sampled = sampled_kinds(COSINE, support, before=self.sampled, owner="AngleSpline")
-        start = harmonic_coefficients(sampled, self.knots, self.bounds)
-        return AngleSpline(
-            knots=self.knots, sampled=sampled, type_names=support.type_names, coefficients=start
-        )

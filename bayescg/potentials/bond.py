@@ -1,18 +1,17 @@
 """Energies of bonds, u(r) for every pair of types of bonded beads."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
 
 from bayescg._checks import whole
 from bayescg._typing import Array, Float
-from bayescg.interfaces import Sampled, Support
+from bayescg.interfaces import Sampled
 from bayescg.numerics.internal_coordinates import BOND, InternalCoordinate
-from bayescg.potentials.bonded import sampled_kinds
-from bayescg.potentials.bonded_spline import AbstractChainSpline, harmonic_coefficients
-from bayescg.potentials.bonded_spring import AbstractSpring, at_rest, given, of_kinds
+from bayescg.potentials.bonded_spline import AbstractChainSpline
+from bayescg.potentials.bonded_spring import AbstractSpring, given
 
 
 class HarmonicBond(AbstractSpring):
@@ -29,7 +28,6 @@ class HarmonicBond(AbstractSpring):
         centers: c of every kind, nm; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: p (kJ/mol/nm) and k (kJ/mol/nm²) of every kind; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: a stiffness or length that is not positive, or names of no kind of the data.
@@ -49,7 +47,7 @@ class HarmonicBond(AbstractSpring):
     centers: tuple[float, ...] = eqx.field(static=True)
     type_names: tuple[str, ...] = eqx.field(static=True)
     coefficients: Float[Array, "kind 2"] | None
-    cutoff: float = eqx.field(static=True)
+    rest_name: ClassVar[str] = "length"
 
     def __init__(
         self,
@@ -64,27 +62,12 @@ class HarmonicBond(AbstractSpring):
         self.stiffness = given("stiffness", stiffness, unit="kJ/mol/nm²")
         self.length = given("length", length, unit="nm")
         self.sampled, self.centers = sampled, centers
-        self.type_names, self.coefficients, self.cutoff = type_names, coefficients, 0.0
+        self.type_names, self.coefficients = type_names, coefficients
 
     @property
     def coordinate(self) -> InternalCoordinate:
         """The length of a bond."""
         return BOND
-
-    def prepare(self, support: Support) -> "HarmonicBond":
-        """One spring for every kind of bond."""
-        support.check_types(self.type_names)
-        names = support.type_names
-        sampled = sampled_kinds(BOND, support, before=self.sampled, owner="HarmonicBond")
-        stiffness = of_kinds("stiffness", self.stiffness, sampled, type_names=names, default="stiffness")
-        return HarmonicBond(
-            self.stiffness,
-            self.length,
-            sampled=sampled,
-            centers=of_kinds("length", self.length, sampled, type_names=names, default="center"),
-            type_names=names,
-            coefficients=at_rest(stiffness),
-        )
 
 
 class BondSpline(AbstractChainSpline):
@@ -95,7 +78,6 @@ class BondSpline(AbstractChainSpline):
         sampled: range and harmonic start of every kind; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: kJ/mol; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: knots below 6.
@@ -115,7 +97,6 @@ class BondSpline(AbstractChainSpline):
     sampled: tuple[Sampled, ...] = eqx.field(static=True, default=())
     type_names: tuple[str, ...] = eqx.field(static=True, default=())
     coefficients: Float[Array, "kind feature"] | None = None
-    cutoff: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
         whole("knots", self.knots, minimum=6)
@@ -129,12 +110,3 @@ class BondSpline(AbstractChainSpline):
     def bounds(self) -> tuple[float, float]:
         """Lengths are positive."""
         return 0.0, np.inf
-
-    def prepare(self, support: Support) -> "BondSpline":
-        """One spline for every kind of bond, started at its harmonic energy."""
-        support.check_types(self.type_names)
-        sampled = sampled_kinds(BOND, support, before=self.sampled, owner="BondSpline")
-        start = harmonic_coefficients(sampled, self.knots, self.bounds)
-        return BondSpline(
-            knots=self.knots, sampled=sampled, type_names=support.type_names, coefficients=start
-        )

@@ -14,7 +14,8 @@ Data give a bonded potential the range of every kind, and the harmonic energy of
 """
 
 import abc
-from typing import Any
+import dataclasses
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -40,6 +41,11 @@ class AbstractBondedPotential(AbstractLinearPotential):
     coefficients: eqx.AbstractVar[Float[Array, "kind feature"] | None]
 
     @property
+    def cutoff(self) -> float:  # type: ignore[override]
+        """Zero: no neighbours are needed."""
+        return 0.0
+
+    @property
     @abc.abstractmethod
     def coordinate(self) -> InternalCoordinate:
         """The coordinate that the energy depends on."""
@@ -56,6 +62,17 @@ class AbstractBondedPotential(AbstractLinearPotential):
     @abc.abstractmethod
     def confinement(self, q: Float[Array, ""], kind: Int[Array, ""]) -> Float[Array, ""]:
         """What is added to the energy where there are no data, kJ/mol: it keeps simulations from there."""
+
+    @abc.abstractmethod
+    def started(self, sampled: tuple[Sampled, ...], type_names: tuple[str, ...]) -> dict[str, Any]:
+        """Fields that data fill: the coefficients at least, one row for every kind."""
+
+    def prepare(self, support: Support) -> Self:
+        """Allocate one row of coefficients for every kind of chain in the data."""
+        support.check_types(self.type_names)
+        sampled = sampled_kinds(self.coordinate, support, before=self.sampled, owner=type(self).__name__)
+        fields = self.started(sampled, support.type_names)
+        return dataclasses.replace(self, sampled=sampled, type_names=support.type_names, **fields)
 
     def chain_energy(self, q: Float[Array, ""], kind: Int[Array, ""]) -> Float[Array, ""]:
         """u_t(q) of one chain, kJ/mol.

@@ -14,6 +14,7 @@ spline itself. Before data the coefficients are those of the harmonic energy of 
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -33,6 +34,10 @@ class AbstractChainSpline(AbstractBondedPotential):
     """A spline of a coordinate that has a range."""
 
     knots: eqx.AbstractVar[int]
+
+    def started(self, sampled: tuple[Sampled, ...], type_names: tuple[str, ...]) -> dict[str, Any]:
+        """Splines of the harmonic energy of every kind."""
+        return {"coefficients": harmonic_coefficients(sampled, self.knots, self.bounds)}
 
     @property
     @abc.abstractmethod

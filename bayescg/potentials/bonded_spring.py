@@ -7,7 +7,7 @@ gives. The coefficients are the pull p and the stiffness k; the rest position is
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -37,7 +37,16 @@ class Spring(NamedTuple):
 class AbstractSpring(AbstractBondedPotential):
     """A spring on every chain."""
 
+    stiffness: eqx.AbstractVar[Any]
     centers: eqx.AbstractVar[tuple[float, ...]]
+    rest_name: eqx.AbstractClassVar[str]
+
+    def started(self, sampled: tuple[Sampled, ...], type_names: tuple[str, ...]) -> dict[str, Any]:
+        """Springs without pull, as given or as Boltzmann inversion of the data has them."""
+        rest = getattr(self, self.rest_name)
+        stiffness = of_kinds("stiffness", self.stiffness, sampled, type_names=type_names, default="stiffness")
+        centers = of_kinds(self.rest_name, rest, sampled, type_names=type_names, default="center")
+        return {"centers": centers, "coefficients": at_rest(stiffness)}
 
     def functions(self, q: Float[Array, ""], kind: Int[Array, ""]) -> Float[Array, " feature"]:
         """(q - c) and (q - c)²/2."""

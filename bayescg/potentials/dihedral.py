@@ -6,16 +6,18 @@ The weight w is 1 unless one of the two angles is within 10 degrees of straight,
 phi has no meaning on a line, and forces of u(phi) alone would diverge.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from bayescg._checks import whole
 from bayescg._typing import Array, Float, Int
-from bayescg.interfaces import Sampled, Support
+from bayescg.interfaces import Sampled
 from bayescg.numerics import splines
 from bayescg.numerics.internal_coordinates import DIHEDRAL, InternalCoordinate
-from bayescg.potentials.bonded import AbstractBondedPotential, sampled_kinds
+from bayescg.potentials.bonded import AbstractBondedPotential
 from bayescg.potentials.spline1d import basis
 
 
@@ -30,7 +32,6 @@ class PeriodicDihedral(AbstractBondedPotential):
         sampled: what the data hold; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: a_n, then b_n, kJ/mol, of every kind; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: a multiplicity below 1.
@@ -51,7 +52,6 @@ class PeriodicDihedral(AbstractBondedPotential):
     sampled: tuple[Sampled, ...] = eqx.field(static=True, default=())
     type_names: tuple[str, ...] = eqx.field(static=True, default=())
     coefficients: Float[Array, "kind feature"] | None = None
-    cutoff: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
         whole("multiplicity", self.multiplicity)
@@ -61,18 +61,9 @@ class PeriodicDihedral(AbstractBondedPotential):
         """The dihedral angle."""
         return DIHEDRAL
 
-    def prepare(self, support: Support) -> "PeriodicDihedral":
-        """Allocate the coefficients: zeros."""
-        support.check_types(self.type_names)
-        sampled = sampled_kinds(DIHEDRAL, support, before=self.sampled, owner="PeriodicDihedral")
-        zeros = jnp.zeros((len(sampled), self.multiplicity * (1 + self.chiral)), dtype=float)
-        return PeriodicDihedral(
-            multiplicity=self.multiplicity,
-            chiral=self.chiral,
-            sampled=sampled,
-            type_names=support.type_names,
-            coefficients=zeros,
-        )
+    def started(self, sampled: tuple[Sampled, ...], type_names: tuple[str, ...]) -> dict[str, Any]:
+        """Zeros."""
+        return {"coefficients": jnp.zeros((len(sampled), self.multiplicity * (1 + self.chiral)))}
 
     def functions(self, q: Float[Array, ""], kind: Int[Array, ""]) -> Float[Array, " feature"]:
         """cos(n phi), then sin(n phi)."""
@@ -95,7 +86,6 @@ class DihedralSpline(AbstractBondedPotential):
         sampled: what the data hold; set by `prepare`.
         type_names: bead types; set by `prepare`.
         coefficients: kJ/mol; set by `prepare`.
-        cutoff: zero, no neighbours are needed.
 
     Raises:
         BayescgError: knots below 6.
@@ -115,7 +105,6 @@ class DihedralSpline(AbstractBondedPotential):
     sampled: tuple[Sampled, ...] = eqx.field(static=True, default=())
     type_names: tuple[str, ...] = eqx.field(static=True, default=())
     coefficients: Float[Array, "kind feature"] | None = None
-    cutoff: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
         whole("knots", self.knots, minimum=6)
@@ -125,14 +114,9 @@ class DihedralSpline(AbstractBondedPotential):
         """The dihedral angle."""
         return DIHEDRAL
 
-    def prepare(self, support: Support) -> "DihedralSpline":
-        """Allocate the coefficients: zeros."""
-        support.check_types(self.type_names)
-        sampled = sampled_kinds(DIHEDRAL, support, before=self.sampled, owner="DihedralSpline")
-        zeros = jnp.zeros((len(sampled), self.knots - 1), dtype=float)
-        return DihedralSpline(
-            knots=self.knots, sampled=sampled, type_names=support.type_names, coefficients=zeros
-        )
+    def started(self, sampled: tuple[Sampled, ...], type_names: tuple[str, ...]) -> dict[str, Any]:
+        """Zeros."""
+        return {"coefficients": jnp.zeros((len(sampled), self.knots - 1))}
 
     def functions(self, q: Float[Array, ""], kind: Int[Array, ""]) -> Float[Array, " feature"]:
         """B_k(phi)."""

@@ -140,4 +140,4 @@ def printed_unit(unit: str) -> str:
         >>> printed_unit("nm^2/ps^2")
         'nm²/ps²'
     """
-    return re.sub(r"\^(-?\d+)", lambda found: found[1].translate(RAISED), unit)
+    return re.sub(r"\^(-?\d+)(?![\d.])", lambda found: found[1].translate(RAISED), unit)
