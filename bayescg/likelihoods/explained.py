@@ -4,14 +4,15 @@
 
 Part of f is noise: no function of the bead positions predicts it, so R² has a ceiling below one that
 is a property of the mapping, not of the potential. The ceiling is unknown, but bounded from below by
-what a richer regression on the same positions reaches on held-out frames. That regression uses, beside
-the pair terms Φ_k, the same terms scaled by the local density of either bead, and turned by the local
-anisotropy,
+what a richer regression on the same positions reaches on held-out frames. That regression has, beside
+the pair forces B_k'(r_ij) e_ij of the potential, the same forces multiplied by what else is near either bead,
 
-    Σ_j (rho_i + rho_j) B_k'(r_ij) e_ij,      rho_i Φ_ik,      S_i Φ_ik,     S_i = Σ_j w(r_ij) e_ij e_ij',
+    rho_i + rho_j,       e_ij . (S_i + S_j) . e_ij,       e_ij . (V_i - V_j),
 
-with rho_i = Σ_j w(r_ij). All R² are held out: contiguous blocks are predicted from the others, by
-regression with a Gaussian prior whose width is learned.
+with rho_i = Σ_j w(r_ij) within the cutoff, and S_i = Σ_j w(r_ij) (e_ij e_ij' - 1/3), V_i = Σ_j w(r_ij) e_ij
+within half of it: how crowded it is, and how neighbours stand about the line from i to j. All R² are held
+out: contiguous blocks are predicted from the others, by regression with a Gaussian prior whose width is
+learned.
 
 References:
     A. Krämer et al., J. Phys. Chem. Lett. 14, 3970 (2023), doi:10.1021/acs.jpclett.3c00444.
@@ -34,6 +35,10 @@ from bayescg.potentials import PairSpline
 
 FOLDS = 5
 """Contiguous parts of the trajectory, each predicted from the others."""
+
+NEAR = 0.5
+"""Reach of the neighbours whose directions count, in cutoffs: in water 0.62 of the force is explained at 0.45
+nm, 0.61 at 0.38 nm with fewer terms, and 0.57 at 0.9 nm."""
 
 CEILING_FRAMES = 60
 """Frames the rich regression is fitted to, spread evenly; its cost is several times a pair spline's."""
@@ -149,19 +154,30 @@ def _rich_blocks(potential: Any, data: Any, type_count: int) -> Sums | None:
 
 
 def _rich_design(potential: PairSpline, frame: Frame) -> NumpyArray:
-    """(dim, bead, 4 features): pair terms, density-weighted pair terms, density and anisotropy."""
+    """(dim, bead, 4 features): pair forces, plain and multiplied by density, anisotropy and polarity."""
     beads = frame.positions.shape[0]
-    weight = (1 - np.minimum(frame.pairs.distance / potential.cutoff, 1.0) ** 2) ** 2
-    density = _gather(frame.pairs, weight, beads)
-    deviation = density / density.mean() - 1
-    pairwise = deviation[frame.pairs.first] + deviation[frame.pairs.second]
-    plain = design(potential, frame)
-    weighted = pair_design_of(potential, frame, pairwise)
     unit = frame.pairs.displacement / frame.pairs.distance
-    tensor = np.array([[_gather(frame.pairs, weight * a * b, beads) for a in unit] for b in unit])
-    turned = np.einsum("abi,bik->aik", tensor / density.mean(), plain)
-    return np.concatenate([plain, weighted, deviation[:, None] * plain, turned], axis=-1)
+    first, second = frame.pairs.first, frame.pairs.second
+    wide, near = (_weight(frame.pairs.distance, reach * potential.cutoff) for reach in (1.0, NEAR))
+    density, crowd = _gather(frame.pairs, wide, beads), _gather(frame.pairs, near, beads)
+    deviation, scale = density / density.mean() - 1, max(crowd.mean(), np.finfo(float).tiny)
+    tensor = np.array([[_gather(frame.pairs, near * a * b, beads) for a in unit] for b in unit])
+    tensor = (tensor - np.eye(len(unit))[..., None] * crowd / len(unit)) / scale
+    vector = np.array([_gather(frame.pairs, near * a, beads, odd=True) for a in unit]) / scale
+    factors = (
+        deviation[first] + deviation[second],
+        sum(np.einsum("ap,abp,bp->p", unit, tensor[..., end], unit) for end in (first, second)),
+        np.sum(unit * (vector[:, first] - vector[:, second]), axis=0),
+    )
+    weighted = [pair_design_of(potential, frame, np.asarray(factor)) for factor in factors]
+    return np.concatenate([design(potential, frame), *weighted], axis=-1)
 
 
-def _gather(pairs: Pairs, values: NumpyArray, beads: int) -> NumpyArray:
-    return np.bincount(pairs.first, values, beads) + np.bincount(pairs.second, values, beads)
+def _weight(distance: NumpyArray, reach: float) -> NumpyArray:
+    return (1 - np.minimum(distance / reach, 1.0) ** 2) ** 2
+
+
+def _gather(pairs: Pairs, values: NumpyArray, beads: int, *, odd: bool = False) -> NumpyArray:
+    """Sum over the pairs of every bead; odd values change their sign with the end they are seen from."""
+    there = np.bincount(pairs.second, values, beads)
+    return np.bincount(pairs.first, values, beads) + (-there if odd else there)
