@@ -4,12 +4,18 @@ What a test records as `measured` is printed at the end, from whichever process 
 """
 
 import gc
+import signal
 from pathlib import Path
 
 import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+# a shell without job control starts background jobs with Ctrl-C ignored, and children inherit that: the
+# tests of interruption, which send themselves SIGINT, would wait for an exception that never comes
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each program that XLA compiles holds mappings of memory, and Linux gives a process 65,530 of them
 # (vm.max_map_count); past that the compiler dies of a segmentation fault. Half is left for one file's own.

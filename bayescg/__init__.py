@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bayescg._checks import BayescgError, BayescgWarning
     from bayescg.data import mapping, read_trajectory
     from bayescg.identifiability import identify
-    from bayescg.inference import NUTS, SMC, Conjugate, Cut, Problem, sample
+    from bayescg.inference import NUTS, SMC, SVI, Conjugate, Cut, Laplace, Problem, compare, sample
     from bayescg.model import Model
     from bayescg.predict import refine, simulate
     from bayescg.reporting import report
@@ -61,10 +61,13 @@ _NAMES = {
     "BayescgWarning": "bayescg._checks",
     "Conjugate": "bayescg.inference",
     "Cut": "bayescg.inference",
+    "Laplace": "bayescg.inference",
     "Model": "bayescg.model",
     "NUTS": "bayescg.inference",
     "Problem": "bayescg.inference",
     "SMC": "bayescg.inference",
+    "SVI": "bayescg.inference",
+    "compare": "bayescg.inference",
     "identify": "bayescg.identifiability",
     "mapping": "bayescg.data",
     "read_trajectory": "bayescg.data",
@@ -76,13 +79,16 @@ _NAMES = {
 __all__ = [
     "NUTS",
     "SMC",
+    "SVI",
     "BayescgError",
     "BayescgWarning",
     "Conjugate",
     "Cut",
+    "Laplace",
     "Model",
     "Problem",
     "__version__",
+    "compare",
     "data",
     "dynamics",
     "enable_x64",

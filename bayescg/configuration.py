@@ -1,5 +1,6 @@
 """What a potential is evaluated on: one frame of beads, its neighbours, and what never changes."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -61,12 +62,19 @@ class Configuration(eqx.Module):
         neighbors: for every bead the beads within the cutoff that are not excluded (each pair stands
             twice), padded with the number of beads.
         topology: types, masses, bonds.
+        temperature: of the ensemble that the frame is of, K, for potentials that depend on it; None where it
+            is not known.
     """
 
     positions: Float[Array, "bead dim"]
     box: Float[Array, " dim"] | None
     neighbors: Int[Array, "bead neighbor"]
     topology: Topology
+    temperature: float | Float[Array, ""] | None = None
+
+    def at(self, temperature: float | Float[Array, ""]) -> "Configuration":
+        """The same frame at another temperature, K."""
+        return dataclasses.replace(self, temperature=temperature)
 
 
 class Sampled(NamedTuple):

@@ -2,7 +2,7 @@
 
 from bayescg.data import mapping, synthetic
 from bayescg.data.boltzmann_inversion import boltzmann_inversion
-from bayescg.data.bundled import propanol, water, water_dynamics
+from bayescg.data.bundled import propanol, water, water_dynamics, water_temperatures
 from bayescg.data.correlation_table import correlation_table
 from bayescg.data.dataset import site_dimension, state_points, topology, validate
 from bayescg.data.example import example
@@ -31,4 +31,5 @@ __all__ = [
     "validate",
     "water",
     "water_dynamics",
+    "water_temperatures",
 ]

@@ -29,14 +29,37 @@ def water(frames: int | None = None) -> xr.Dataset:
     """
     with as_file(files("bayescg.data") / "files" / "water_spce_300K.nc") as path:
         beads = read(path)
-    if frames is None:
-        return beads
-    count = beads.sizes["frame"]
-    require(
-        whole("frames", frames) <= count,
-        f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
-    )
-    return beads.isel(frame=_evenly(count, frames))
+    return beads if frames is None else beads.isel(frame=_chosen(beads, frames))
+
+
+def water_temperatures(frames: int | None = None) -> list[xr.Dataset]:
+    """Centers of mass of 510 rigid SPC/E waters at 280, 300, 320 and 340 K, with forces.
+
+    24 frames of each, about 6 ps apart (300 K: 13 ps), in a box of 2.48 nm; bayescg/data/files/README.md says
+    how they were made.
+
+    Args:
+        frames: of each, evenly from the first to the last; None for all 24.
+
+    Returns:
+        One Dataset of beads for every temperature, in rising order.
+
+    Raises:
+        BayescgError: more frames are asked for than there are.
+
+    Example:
+        >>> [beads.attrs["temperature"] for beads in water_temperatures(frames=1)]
+        [280.0, 300.0, 320.0, 340.0]
+    """
+    with as_file(files("bayescg.data") / "files" / "water_spce_temperatures.nc") as path:
+        beads = read(path)
+    points = [
+        beads.isel(frame=np.flatnonzero(beads["state_temperature"].values == kelvin))
+        .drop_vars("state_temperature")
+        .assign_attrs(temperature=float(kelvin))
+        for kelvin in np.unique(beads["state_temperature"].values)
+    ]
+    return points if frames is None else [point.isel(frame=_chosen(point, frames)) for point in points]
 
 
 def water_dynamics(frames: int | None = None) -> xr.Dataset:
@@ -61,12 +84,7 @@ def water_dynamics(frames: int | None = None) -> xr.Dataset:
     """
     with as_file(files("bayescg.data") / "files" / "water_dynamics_spce.nc") as path:
         beads = read(path)
-    count = beads.sizes["frame"]
-    require(
-        frames is None or whole("frames", frames) <= count,
-        f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
-    )
-    return beads.isel(frame=slice(frames))
+    return beads if frames is None else beads.isel(frame=slice(_chosen(beads, frames).size))
 
 
 def propanol(frames: int | None = None) -> xr.Dataset:
@@ -90,12 +108,16 @@ def propanol(frames: int | None = None) -> xr.Dataset:
     """
     with as_file(files("bayescg.data") / "files" / "propanol_300K.nc") as path:
         beads = read(path)
+    return beads if frames is None else beads.isel(frame=_chosen(beads, frames))
+
+
+def _chosen(beads: xr.Dataset, frames: int) -> np.ndarray:
     count = beads.sizes["frame"]
     require(
-        frames is None or whole("frames", frames) <= count,
+        whole("frames", frames) <= count,
         f"frames must be at most the {count} that ship, got {frames}. Read a longer trajectory of your own.",
     )
-    return beads if frames is None else beads.isel(frame=_evenly(count, frames))
+    return _evenly(count, frames)
 
 
 def _evenly(count: int, wanted: int) -> np.ndarray:

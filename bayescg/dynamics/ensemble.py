@@ -23,6 +23,7 @@ from bayescg.memory.pairwise import Pairwise
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.numerics.pairs import check_cutoff
+from bayescg.potentials import at_temperature
 from bayescg.units import thermal_energy
 
 SKIN = 0.12
@@ -118,8 +119,10 @@ def simulate_ensemble(
         f"steps must be at least twice measure_every, got {steps} against {every}. Take more steps.",
     )
     per_record = max(1, -(-steps // (every * whole("records", records))))
+    temperature = positive("temperature", temperature, unit="K")
+    models = [Model(at_temperature(model.potential, temperature), model.memory) for model in models]
     thermostat = Thermostat(
-        positive("temperature", temperature, unit="K"),
+        temperature,
         positive("timestep", timestep, unit="ps"),
         _friction(models, friction),
         _thermal_skin(topology, temperature, timestep) if skin is None else positive("skin", skin, unit="nm"),

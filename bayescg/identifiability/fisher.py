@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.identifiability.expected import Rows, expected_rows
 from bayescg.identifiability.information import Information, check_digits, check_finite
+from bayescg.inference.information_product import rows_of
 
 TANGENTS = 128
 """Derivatives computed together: enough to share the work of one pass, few enough for memory."""
@@ -53,7 +53,7 @@ def term_information(
     u = jnp.asarray(u)
     found = []
     for place, name in enumerate(term_names(problem)):
-        if observed or eqx.filter_eval_shape(_rows, problem, place, u) is None:
+        if observed or eqx.filter_eval_shape(rows_of, problem, place, u) is None:
             found.append(_observed(problem, place, u, name))
         else:
             found.append(_expected(problem, place, u, name))
@@ -79,35 +79,6 @@ def information_matrix(problem: Any, u: Float[Array, " parameter"], *, observed:
     return np.sum([one.matrix for one in term_information(problem, u, observed=observed)], axis=0)
 
 
-def information_product(problem: Any, u: Float[Array, " parameter"], v: Float[Array, " parameter"]) -> Array:
-    """F v without F, by one forward and one reverse sweep per term; pure, for models of any size.
-
-    Args:
-        problem: the posterior.
-        u: unconstrained point.
-        v: a direction.
-
-    Example:
-        >>> import bayescg as bcg, jax, jax.numpy as jnp
-        >>> model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=12))
-        >>> term = bcg.likelihoods.ForceMatching().on(bcg.data.water(frames=16))
-        >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
-        >>> u, v = problem.initial(jax.random.key(0)), jnp.ones(13)
-        >>> product = eqx.filter_jit(information_product)(problem, u, v)
-        >>> bool(jnp.allclose(product, information_matrix(problem, u) @ v))
-        True
-    """
-    total = jnp.zeros_like(v)
-    for place in range(len(problem.terms)):
-        if eqx.filter_eval_shape(_rows, problem, place, u) is None:
-            gradient = jax.grad(lambda u, place=place: _log_likelihood(problem, place, u))
-            total -= jax.jvp(gradient, (u,), (v,))[1]
-        else:
-            rows, tangent, pull = _linearized(problem, place, u, v)
-            total += pull(tangent.astype(rows.dtype))[0]
-    return total
-
-
 def all_rows(problem: Any, u: Float[Array, " parameter"]) -> Float[Array, " row"] | None:
     """Rows of all terms, whose Jacobian J gives F = J'J; pure.
 
@@ -126,7 +97,7 @@ def all_rows(problem: Any, u: Float[Array, " parameter"]) -> Float[Array, " row"
         >>> all_rows(problem, problem.initial(jax.random.key(0))).shape  # 4 frames, 11 and 1 rows each
         (48,)
     """
-    found = [_rows(problem, place, u) for place in range(len(problem.terms))]
+    found = [rows_of(problem, place, u) for place in range(len(problem.terms))]
     known = [one.values for one in found if one is not None and one.embedding]
     return jnp.concatenate([jnp.ravel(one) for one in known]) if len(known) == len(found) else None
 
@@ -174,30 +145,14 @@ def _log_likelihood(problem: Any, place: int, u: Array) -> Array:
     return problem.term_log_likelihoods(problem.constrain(u))[place]
 
 
-def _rows(problem: Any, place: int, u: Array) -> Rows | None:
-    index = problem.terms[place]
-    joint = problem.with_values(problem.constrain(u))
-    return expected_rows(joint.likelihoods[index], joint.model, problem.observations[index])
-
-
-def _linearized(problem: Any, place: int, u: Array, v: Array) -> tuple[Array, Array, Any]:
-    def rows(u: Array) -> Array:
-        found = _rows(problem, place, u)
-        assert found is not None
-        return found.values
-
-    values, pull = jax.vjp(rows, u)
-    return values, jax.jvp(rows, (u,), (v,))[1], pull
-
-
 @eqx.filter_jit
 def _row_jacobian(problem: Any, place: int, u: Array) -> tuple[Array, Any]:
     def rows(u: Array) -> Array:
-        found = _rows(problem, place, u)
+        found = rows_of(problem, place, u)
         assert found is not None
         return found.values
 
-    found = _rows(problem, place, u)
+    found = rows_of(problem, place, u)
     assert found is not None
     return jacobian_of(rows, u), (found.error, found.sampled)
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescg._typing import Array, Float, NumpyArray
-from bayescg.identifiability.expected import Rows, expected_rows
 from bayescg.identifiability.fisher import jacobian_of
 from bayescg.identifiability.information import Information, check_finite
+from bayescg.likelihoods.expected import Rows, expected_rows
 
 
 def further_information(problem: Any, term: Any, u: Float[Array, " parameter"] | NumpyArray) -> Information:

@@ -15,8 +15,8 @@ import xarray as xr
 from bayescg._checks import BayescgError, whole
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
 from bayescg.identifiability.experiment import check_prior
-from bayescg.identifiability.fisher import information_product
 from bayescg.identifiability.subspace import spectrum_dataset
+from bayescg.inference.information_product import information_product
 from bayescg.numerics.lanczos import Eigenpairs, largest_eigenpairs
 
 DIAGONAL = 1e-8

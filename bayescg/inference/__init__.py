@@ -1,10 +1,12 @@
 """Inference: a problem, samplers, and the result they give."""
 
+from bayescg.inference.comparison import Comparison, compare
 from bayescg.inference.conjugate import Conjugate
 from bayescg.inference.cut import Cut
 from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
+from bayescg.inference.laplace import Laplace
 from bayescg.inference.modules import with_memory
 from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
@@ -12,16 +14,21 @@ from bayescg.inference.result import check_same_problem, draw_values, sample
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import sandwich
 from bayescg.inference.smc import SMC
+from bayescg.inference.svi import SVI
 
 __all__ = [
     "NUTS",
     "SMC",
+    "SVI",
     "AbstractSampler",
+    "Comparison",
     "Conjugate",
     "Cut",
     "Draws",
+    "Laplace",
     "Problem",
     "check_same_problem",
+    "compare",
     "compare_evidence",
     "draw_values",
     "held_out_score",

@@ -150,13 +150,30 @@ def _evaluate(
 ) -> tuple[Array, Array]:
     """Energy and force, both (draw, type_pair, distance)."""
     flat = {path: jnp.asarray(array) for path, array in flat.items()}
-    return _of_draws(problem.model, flat, pairs, distances)
+    return energies_and_forces(problem.model, flat, pairs, distances)
 
 
 @eqx.filter_jit
-def _of_draws(
+def energies_and_forces(
     model_of: Callable[[Any], Model], flat: dict[str, Array], pairs: Array, distances: Array
 ) -> tuple[Array, Array]:
+    """Pair energies, kJ/mol, and forces, kJ/mol/nm, of many draws, both (draw, type_pair, distance).
+
+    Args:
+        model_of: values of one draw to its model; in JAX.
+        flat: path -> values, (draw, ...).
+        pairs: types of every pair, (type_pair, 2).
+        distances: nm.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> argon = bcg.potentials.LennardJones(1.0, 0.34, cutoff=1.0)
+        >>> model = bcg.Model(argon.prepare(bcg.interfaces.Support(("Ar",), (0.3,))))
+        >>> one = {"unused": jnp.zeros(2)}, jnp.zeros((1, 2), int), jnp.array([0.34])
+        >>> energies_and_forces(lambda values: model, *one)[0].shape
+        (2, 1, 1)
+    """
+
     def of_draw(values: dict[str, Array]) -> tuple[Array, Array]:
         model = model_of(values)
         of_pair = jax.value_and_grad(lambda distance, pair: _energy(model, distance, pair))

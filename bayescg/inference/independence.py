@@ -40,11 +40,12 @@ DEGREES = 6.0
 
 EFFICIENT, EFFICIENT_AT_ONCE = 0.6, 0.7
 """Efficiency, (Σw)²/(n Σw²), at which a fitted proposal is good enough: its chains accept about three in
-four. The first one, a guess, must do better: a Gaussian posterior of four parameters gives it 0.83."""
+four. The first one, a guess, must do better: a Gaussian posterior of four parameters gives it 0.78."""
 
-PILOT = 2048
-"""Draws of the first round of adaptation; round k has k times as many. With half as many, a tail of a
-posterior of four parameters went unseen in one adaptation out of eight."""
+PILOT, LEAST_PILOT = 2048, 256
+"""Draws of the first round of adaptation, at most and at least; round k has k times as many. Half the draws
+that are wanted are enough. With 1024 a tail of a posterior of four parameters went unseen in one adaptation
+out of eight, with 2048 in none."""
 
 ROUNDS, LEAST_ROUNDS = 5, 3
 """Rounds of adaptation at most, and at least where the first proposal is not good enough."""
@@ -116,7 +117,7 @@ def independence_chains(target: Target, *, key: PRNGKeyArray, chains: int, draws
         return density(center + z @ scale.T)
 
     shape = (chains, BURN_IN + draws)
-    proposal, z, lp = _proposed(of_standard, target.dimension, chains * (BURN_IN + draws), rng)
+    proposal, z, lp = _proposed(of_standard, target.dimension, shape[0] * shape[1], rng)
     log_weight = lp - proposal.log_density(z)
     threshold = np.log(rng.uniform(size=shape))
     kept, accepted = _accept(log_weight.reshape(shape), threshold)
@@ -158,7 +159,7 @@ class _Round(NamedTuple):
 
 def _proposed(density: Density, dimension: int, count: int, rng: np.random.Generator) -> _Round:
     """So many draws of a proposal that follows the posterior."""
-    rounds = _adapted(density, dimension, rng)
+    rounds = _adapted(density, dimension, rng, pilot=min(max(count // 2, LEAST_PILOT), PILOT))
     proposal = rounds[-1].proposal
     for _ in range(RETRIES + 1):
         z = proposal.draw(rng, count)
@@ -169,7 +170,7 @@ def _proposed(density: Density, dimension: int, count: int, rng: np.random.Gener
     return rounds[-1]
 
 
-def _adapted(density: Density, dimension: int, rng: np.random.Generator) -> list[_Round]:
+def _adapted(density: Density, dimension: int, rng: np.random.Generator, *, pilot: int) -> list[_Round]:
     """Rounds of proposals, each fitted to the weighted draws of those before; the last is the one to use."""
     proposal = _Proposal(
         _one_student(np.zeros(dimension), np.eye(dimension), DEGREES),
@@ -177,7 +178,7 @@ def _adapted(density: Density, dimension: int, rng: np.random.Generator) -> list
     )
     rounds: list[_Round] = []
     while True:
-        z = proposal.draw(rng, PILOT * (len(rounds) + 1))
+        z = proposal.draw(rng, pilot * (len(rounds) + 1))
         rounds.append(_Round(proposal, z, density(z)))
         pooled = _Pool.of(rounds)
         if len(rounds) == ROUNDS or _is_good(rounds[-1], pooled, len(rounds)):

@@ -3,7 +3,7 @@
 Groups: `posterior`, `posterior_sandwich` (the same draws with the sandwich covariance), `sample_stats`,
 `convergence`, `prior`, `log_likelihood` (per block of frames), `observed_data`, `constant_data`,
 `explained_force`, `potential_curves`, `memory_curves`, and provenance in the attributes of the root; from
-`SMC` also `log_evidence` and `log_evidence_error`.
+`SMC` also `log_evidence` and `log_evidence_error`, from approximations (`SVI`, `Laplace`) `pareto_k`.
 """
 
 import hashlib
@@ -22,16 +22,18 @@ import xarray as xr
 
 from bayescg._checks import BayescgError
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
-from bayescg.inference.curves import potential_curves
 from bayescg.inference.cut import Cut, modular
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.evidence import evidence_attributes
 from bayescg.inference.kernel_curves import frame_interval, memory_curves, memory_warnings
 from bayescg.inference.lag_warnings import lag_warnings
+from bayescg.inference.laplace_subset import held_names, held_sentence
 from bayescg.inference.modules import modules_of
+from bayescg.inference.pareto import approximation_attributes
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import Sandwich, repaired, sandwich
+from bayescg.inference.thermodynamic_curves import curves_of
 from bayescg.likelihoods.explained import explained_force
 from bayescg.likelihoods.statistics import ForceStatistics
 from bayescg.memory.timescales import known_timescales
@@ -91,13 +93,19 @@ def sample(
     loop = HostLoop(checkpoint, progress, _fingerprint(problem, sampler, key))
     sampler_key, prior_key = jax.random.split(key)
     draws = sampler.draw(problem, key=sampler_key, loop=loop)
+    drawing_seconds = time.perf_counter() - started
     values = _values(problem, draws.positions)
     posterior = _dataset(problem, values)
     stats = xr.Dataset({name: (("chain", "draw"), array) for name, array in draws.statistics.items()})
     stats = stats.assign_coords(chain=posterior["chain"], draw=posterior["draw"])
     table = convergence(posterior)
     evidence, doubts = evidence_attributes(stats)
-    warnings = named_warnings(table, stats) + doubts
+    approximation, misfits = approximation_attributes(stats)
+    held = held_names(problem, draws.positions)
+    warnings = named_warnings(table, stats) + doubts + misfits
+    if held:
+        warnings.append(held_sentence(held))
+        approximation["held_at_mode"] = json.dumps(held)
     center = jnp.asarray(draws.positions.reshape(-1, problem.dimension).mean(axis=0))
     groups = {
         "posterior": posterior,
@@ -114,15 +122,15 @@ def sample(
         spread, positions = robust
         naive, values = values, _values(problem, positions)
         groups["posterior_sandwich"] = _dataset(problem, values).assign_attrs(temper=spread.temper)
-    if (curves := potential_curves(problem, values, naive=naive)) is not None:
-        groups["potential_curves"] = curves
+    groups |= curves_of(problem, values, naive=naive)
     if problem.joint.memory is not None:
         scales = known_timescales(problem.joint.memory)
         interval = frame_interval(problem.beads) if scales is None else float(scales.interval)
         if (kernels := memory_curves(problem, values, interval=interval)) is not None:
             groups["memory_curves"] = kernels
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs.update(_provenance(problem, sampler, key, warnings) | evidence)
+    tree.attrs.update(_provenance(problem, sampler, key, warnings) | evidence | approximation)
+    tree.attrs["drawing_seconds"] = drawing_seconds
     tree.attrs["sampling_seconds"] = time.perf_counter() - started
     return tree
 
@@ -254,6 +262,8 @@ def _robust(
 
     Of a cut posterior the potential's module is repaired; the memory's draws stay.
     """
+    if held_names(problem, draws.positions):
+        return None, ["No sandwich intervals: not all parameters are uncertain."]
     modules = modules_of(problem) if isinstance(sampler, Cut) else None
     try:
         if modules is None:

@@ -23,9 +23,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayescg._checks import BayescgError
+from bayescg._checks import BayescgError, require
 from bayescg._typing import Array, NumpyArray
 from bayescg.numerics.blocks import long_run_covariance
+
+LARGEST = 2000
+"""Parameters up to which it is offered: it takes their full Hessian, and the scores of every block."""
 
 
 class Sandwich(NamedTuple):
@@ -70,6 +73,10 @@ def sandwich(problem: Any, center: Array) -> Sandwich:
         (8, 8)
     """
     center = jnp.asarray(center)
+    require(
+        center.size <= LARGEST,
+        f"the sandwich suits up to {LARGEST} parameters, got {center.size}. Look at held-out frames instead.",
+    )
     scores, curvature, prior_curvature = _derivatives(
         problem.blocks, problem.constrain, problem.log_prior, center
     )

@@ -1,6 +1,7 @@
 """Potentials: an energy of a configuration, and what more a pair or a linear potential gives."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -76,10 +77,16 @@ class AbstractPairPotential(AbstractPotential):
 
     def energy(self, configuration: Configuration) -> Float[Array, ""]:
         """Sum of u(r) over all pairs, kJ/mol; shape ()."""
+        return self.sum_over_pairs(self.pair_energy, configuration)
+
+    def sum_over_pairs(
+        self, of_pair: Callable[[Array, Array, Array], Array], configuration: Configuration
+    ) -> Float[Array, ""]:
+        """Sum of a function of distance and two types over all pairs within the cutoff; shape ()."""
         distance, present = neighbor_distances(configuration)
         types = configuration.topology.types
         neighbor_types = types[jnp.minimum(configuration.neighbors, types.shape[0] - 1)]
-        over_neighbors = jax.vmap(self.pair_energy, in_axes=(0, None, 0))
+        over_neighbors = jax.vmap(of_pair, in_axes=(0, None, 0))
         energies = jax.vmap(over_neighbors)(distance, types, neighbor_types)
         return 0.5 * jnp.sum(jnp.where(present & (distance < self.cutoff), energies, 0.0))
 
@@ -110,6 +117,10 @@ class AbstractLinearPotential(AbstractPotential):
     def coefficient_paths(self) -> tuple[str, ...]:
         """Paths of the coefficient arrays; raveled and concatenated they are the features."""
 
+    def linear_energy(self, configuration: Configuration) -> Float[Array, ""]:
+        """The energy without walls beyond the data, kJ/mol; `basis_forces` are its forces everywhere."""
+        return self.energy(configuration)
+
 
 class LinearSum(AbstractLinearPotential):
     """The sum of linear potentials, itself linear.
@@ -132,6 +143,10 @@ class LinearSum(AbstractLinearPotential):
     def energy(self, configuration: Configuration) -> Float[Array, ""]:
         """Sum of the terms' energies, kJ/mol."""
         return sum((term.energy(configuration) for term in self.terms), start=jnp.zeros(()))
+
+    def linear_energy(self, configuration: Configuration) -> Float[Array, ""]:
+        """Sum of the terms' energies without walls, kJ/mol."""
+        return sum((term.linear_energy(configuration) for term in self.terms), start=jnp.zeros(()))
 
     def prepare(self, support: Support) -> "LinearSum":
         """Prepare every term."""

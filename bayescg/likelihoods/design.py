@@ -20,6 +20,7 @@ from bayescg.numerics.pairs import Pairs, neighbor_matrix, no_pairs
 from bayescg.potentials import PairSpline
 from bayescg.potentials.bonded import AbstractBondedPotential
 from bayescg.potentials.spline import basis
+from bayescg.potentials.thermodynamic import LinearThermodynamic, temperature_of
 
 CAPACITY_STEP = 16
 """Neighbour matrices are padded to a multiple of this, so that few shapes are compiled."""
@@ -33,12 +34,14 @@ class Frame(NamedTuple):
         box: (dim,), nm, or None.
         pairs: all pairs within the potential's cutoff but excluded ones.
         topology: of the beads.
+        temperature: K, or None.
     """
 
     positions: NumpyArray
     box: NumpyArray | None
     pairs: Pairs
     topology: Topology
+    temperature: float | None = None
 
     def configuration(self) -> Configuration:
         """The frame as arrays for jit, neighbours padded."""
@@ -47,7 +50,10 @@ class Frame(NamedTuple):
         width = -(-tight.shape[1] // CAPACITY_STEP) * CAPACITY_STEP
         neighbors = np.pad(tight, ((0, 0), (0, width - tight.shape[1])), constant_values=beads)
         box = None if self.box is None else jnp.asarray(self.box)
-        return Configuration(jnp.asarray(self.positions), box, jnp.asarray(neighbors), self.topology)
+        # an array, so that one compiled program serves all temperatures
+        temperature = None if self.temperature is None else jnp.asarray(self.temperature)
+        positions = jnp.asarray(self.positions)
+        return Configuration(positions, box, jnp.asarray(neighbors), self.topology, temperature)
 
 
 @functools.singledispatch
@@ -81,8 +87,14 @@ def _(potential: LinearSum, frame: Frame) -> NumpyArray:
 
 
 @design.register
+def _(potential: LinearThermodynamic, frame: Frame) -> NumpyArray:
+    energy, entropy = (design(part, frame) for part in (potential.energy_part, potential.entropy_part))
+    return np.concatenate([energy, -float(temperature_of(frame)) * entropy], axis=-1)
+
+
+@design.register
 def _(potential: AbstractBondedPotential, frame: Frame) -> NumpyArray:
-    alone = Frame(frame.positions, frame.box, no_pairs(frame.positions.shape[1]), frame.topology)
+    alone = frame._replace(pairs=no_pairs(frame.positions.shape[1]))
     return np.moveaxis(np.asarray(_basis_forces(potential, alone.configuration())), 1, 0)
 
 

@@ -5,6 +5,8 @@ cost of every density grows with the number of frames. Frames are scored one aft
 memory does not grow with them beyond the data themselves.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,7 @@ class ForceFrames(eqx.Module):
         block: contiguous block that every frame belongs to.
         topology: of the beads.
         block_count: number of blocks.
+        temperatures: K; None where some frame's is unknown.
     """
 
     positions: Float[Array, "frame bead dim"]
@@ -42,6 +45,17 @@ class ForceFrames(eqx.Module):
     block: Int[Array, " frame"]
     topology: Topology
     block_count: int = eqx.field(static=True)
+    temperatures: Float[Array, " frame"] | None = None
+
+    @property
+    def arrays(self) -> tuple[Array, Array | None, Array, Array | None]:
+        """What `configuration` takes of every frame, for maps over frames."""
+        return self.positions, self.boxes, self.neighbors, self.temperatures
+
+    def configuration(self, frame: tuple[Array, Array | None, Array, Array | None]) -> Configuration:
+        """One frame of `arrays`."""
+        positions, box, neighbors, temperature = frame
+        return Configuration(positions, box, neighbors, self.topology, temperature)
 
     @property
     def type_names(self) -> tuple[str, ...]:
@@ -52,13 +66,12 @@ class ForceFrames(eqx.Module):
         """Log density of the forces of every block, shape (block,)."""
 
         @jax.checkpoint  # forces are computed again for the gradient instead of being kept for all frames
-        def of_frame(frame: tuple[Array, Array | None, Array, Array]) -> Array:
-            positions, box, neighbors, forces = frame
-            configuration = Configuration(positions, box, neighbors, self.topology)
-            return noise.log_density(forces - potential.forces(configuration), self.topology.types)
+        def of_frame(pair: tuple[Any, Array]) -> Array:
+            frame, forces = pair
+            residual = forces - potential.forces(self.configuration(frame))
+            return noise.log_density(residual, self.topology.types)
 
-        frames = (self.positions, self.boxes, self.neighbors, self.forces)
-        densities = jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)
+        densities = jax.lax.map(of_frame, (self.arrays, self.forces), batch_size=FRAMES_AT_ONCE)
         return jax.ops.segment_sum(densities, self.block, self.block_count, indices_are_sorted=True)
 
     def mean_square(self) -> NumpyArray:
@@ -121,7 +134,13 @@ def gather_frames(
         jnp.asarray(np.arange(len(frames)) * count // len(frames)),
         first.topology,
         count,
+        _temperatures([frame for frame, _ in frames]),
     )
+
+
+def _temperatures(frames: list[Frame]) -> Array | None:
+    found = [frame.temperature for frame in frames]
+    return None if None in found else jnp.asarray(found, dtype=float)
 
 
 def _system(frame: Frame) -> tuple[tuple[int, ...], tuple[bytes, ...], bool]:

@@ -109,7 +109,7 @@ def basis_series(potential: AbstractLinearPotential | None, stretch: Stretch) ->
     for index, x in enumerate(stretch.positions):
         box = None if stretch.boxes is None else stretch.boxes[index]
         pairs = listed_pairs(x, box, potential.cutoff, stretch.topology)
-        frame = Frame(x, box, pairs, stretch.topology)
+        frame = Frame(x, box, pairs, stretch.topology, stretch.temperature)
         series[:, :, index] = design(potential, frame).transpose(1, 0, 2)
     return series
 
@@ -119,7 +119,8 @@ def _of_sites(potential: AbstractLinearPotential, stretch: Stretch) -> NumpyArra
     series = None
     for begin in range(0, frames, FRAMES_AT_ONCE):
         positions = jnp.asarray(stretch.positions[begin : begin + FRAMES_AT_ONCE])
-        part = np.asarray(_site_basis(potential, positions, stretch.topology))
+        kelvin = jnp.asarray(stretch.temperature)
+        part = np.asarray(_site_basis(potential, positions, stretch.topology, kelvin))
         if series is None:
             series = np.empty((beads, dims, frames, part.shape[-1]))
         series[:, :, begin : begin + FRAMES_AT_ONCE] = part.transpose(1, 2, 0, 3)
@@ -128,12 +129,14 @@ def _of_sites(potential: AbstractLinearPotential, stretch: Stretch) -> NumpyArra
 
 
 @eqx.filter_jit
-def _site_basis(potential: AbstractLinearPotential, positions: Array, topology: Topology) -> Array:
+def _site_basis(
+    potential: AbstractLinearPotential, positions: Array, topology: Topology, temperature: Array
+) -> Array:
     """(frame, bead, dim, feature)."""
     nobody = jnp.zeros((positions.shape[1], 0), dtype=jnp.int32)
 
     def of_frame(x: Array) -> Array:
-        return potential.basis_forces(Configuration(x, None, nobody, topology))
+        return potential.basis_forces(Configuration(x, None, nobody, topology, temperature))
 
     return jax.vmap(of_frame)(positions)
 

@@ -238,7 +238,8 @@ def _forces(potential: AbstractPotential, stretch: FrameStretch) -> Float[Array,
     @jax.checkpoint  # forces are computed again for the gradient instead of being kept for all frames
     def of_frame(frame: tuple[Array, Array | None, Array]) -> Array:
         positions, box, neighbors = frame
-        return potential.forces(Configuration(positions, box, neighbors, stretch.topology))
+        configuration = Configuration(positions, box, neighbors, stretch.topology, stretch.temperature)
+        return potential.forces(configuration)
 
     frames = (stretch.positions, stretch.boxes, stretch.neighbors)
     return jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)

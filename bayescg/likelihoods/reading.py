@@ -70,7 +70,7 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
     total = sum(beads.sizes["frame"] for beads in points)
     with tqdm(total=total, desc="forces", unit="frame", delay=PROGRESS_DELAY, leave=False) as bar:
         for beads in points:
-            beads_topology = topology(beads)
+            beads_topology, temperature = topology(beads), beads.attrs.get("temperature")
             for begin in range(0, beads.sizes["frame"], READ_FRAMES):
                 part = beads.isel(frame=slice(begin, begin + READ_FRAMES)).compute()
                 positions = part["position"].values.astype(np.float64)
@@ -79,7 +79,7 @@ def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterat
                 for index, (x, box, f) in enumerate(zip(positions, boxes, forces, strict=True), begin):
                     pairs = listed_pairs(x, box, cutoff, beads_topology)
                     _check_apart(pairs, index)
-                    yield Frame(x, box, pairs, beads_topology), f
+                    yield Frame(x, box, pairs, beads_topology, temperature), f
                     bar.update()
 
 

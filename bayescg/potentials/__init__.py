@@ -16,6 +16,13 @@ from bayescg.potentials.spline import PairSpline
 from bayescg.potentials.spline1d import Spline1D
 from bayescg.potentials.stillinger_weber import StillingerWeber
 from bayescg.potentials.table import Table
+from bayescg.potentials.thermodynamic import (
+    AtTemperature,
+    GeneralThermodynamic,
+    LinearThermodynamic,
+    Thermodynamic,
+    at_temperature,
+)
 from bayescg.potentials.threebody import ThreeBodySpline
 from bayescg.potentials.wca import WCA
 from bayescg.potentials.yukawa import Yukawa
@@ -24,17 +31,20 @@ __all__ = [
     "ACE",
     "WCA",
     "AngleSpline",
+    "AtTemperature",
     "BondSpline",
     "DihedralSpline",
     "DoubleWell",
     "Equivariant",
     "FreeGaussianWells",
     "GaussianWells",
+    "GeneralThermodynamic",
     "Harmonic",
     "HarmonicAngle",
     "HarmonicBond",
     "LennardJones",
     "LinearSum",
+    "LinearThermodynamic",
     "LocalDensity",
     "Morse",
     "PairSpline",
@@ -43,6 +53,8 @@ __all__ = [
     "StillingerWeber",
     "Sum",
     "Table",
+    "Thermodynamic",
     "ThreeBodySpline",
     "Yukawa",
+    "at_temperature",
 ]

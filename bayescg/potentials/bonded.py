@@ -15,6 +15,7 @@ Data give a bonded potential the range of every kind, and the harmonic energy of
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Self
 
 import equinox as eqx
@@ -85,12 +86,22 @@ class AbstractBondedPotential(AbstractLinearPotential):
 
     def energy(self, configuration: Configuration) -> Float[Array, ""]:
         """Sum over all chains, kJ/mol; shape ()."""
+        return self._over_chains(self.chain_energy, configuration)
+
+    def linear_energy(self, configuration: Configuration) -> Float[Array, ""]:
+        """Sum over all chains of the functions alone, without confinement, kJ/mol; shape ()."""
+        theta = self.allocated()
+        return self._over_chains(lambda q, kind: self.functions(q, kind) @ theta[kind], configuration)
+
+    def _over_chains(
+        self, energy_of: Callable[[Array, Array], Array], configuration: Configuration
+    ) -> Float[Array, ""]:
         self.allocated()
 
         def of_chain(x: Array, place: Array) -> Array:
             steps = steps_along(x, configuration.box)
             kind = jnp.minimum(place, len(self.kinds) - 1)
-            energy = self.coordinate.weight(steps) * self.chain_energy(self.coordinate.value(steps), kind)
+            energy = self.coordinate.weight(steps) * energy_of(self.coordinate.value(steps), kind)
             return jnp.asarray(jnp.where(place < len(self.kinds), energy, 0.0))
 
         members, places = self._chains(configuration)

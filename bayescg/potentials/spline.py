@@ -134,6 +134,21 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
         self, distance: Float[Array, ""], first_type: Int[Array, ""], second_type: Int[Array, ""]
     ) -> Float[Array, ""]:
         """u(r) of one pair, kJ/mol."""
+        return self.spline_energy(distance, first_type, second_type, wall=True)
+
+    def linear_energy(self, configuration: Configuration) -> Float[Array, ""]:
+        """Sum over pairs of the spline, continued below `start` by its own slope and curvature, kJ/mol."""
+        return self.sum_over_pairs(functools.partial(self.spline_energy, wall=False), configuration)
+
+    def spline_energy(
+        self,
+        distance: Float[Array, ""],
+        first_type: Int[Array, ""],
+        second_type: Int[Array, ""],
+        *,
+        wall: bool,
+    ) -> Float[Array, ""]:
+        """u(r) of one pair, kJ/mol, repulsive below `start` or continued by its own slope and curvature."""
         pair = type_pair_index(first_type, second_type, len(self.type_names))
         table = self.polynomials[pair]
         start, width = jnp.asarray(self.starts)[pair], jnp.asarray(self.widths)[pair]
@@ -141,11 +156,12 @@ class PairSpline(AbstractPairPotential, AbstractLinearPotential):
         inside = splines.evaluate(table, m, t)
         overlap = jnp.minimum(distance - start, 0.0)
         value, slope, half_curvature = table[0, 0], table[0, 1] / width, table[0, 2] / width**2
-        core = (
-            value
-            + jnp.minimum(slope, 0.0) * overlap
-            + 0.5 * jnp.maximum(2 * half_curvature, MINIMUM_STIFFNESS) * overlap**2
-        )
+        if wall:
+            slope, half_curvature = (
+                jnp.minimum(slope, 0.0),
+                jnp.maximum(half_curvature, MINIMUM_STIFFNESS / 2),
+            )
+        core = value + slope * overlap + half_curvature * overlap**2
         energy = jnp.where(distance < start, core, inside)
         return jnp.where(distance < self.cutoff, energy, 0.0)
 

@@ -15,6 +15,7 @@ from bayescg.viz.memory import plot_memory
 from bayescg.viz.posterior import plot_rank, plot_trace
 from bayescg.viz.potential import plot_potential
 from bayescg.viz.predictive import plot_observable
+from bayescg.viz.thermodynamic import plot_thermodynamic
 
 __all__ = [
     "plot_directions",
@@ -27,5 +28,6 @@ __all__ = [
     "plot_profile",
     "plot_rank",
     "plot_spectrum",
+    "plot_thermodynamic",
     "plot_trace",
 ]

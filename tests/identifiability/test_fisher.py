@@ -109,7 +109,7 @@ def test_expected_information_is_the_mean_of_the_observed_one():
 
     curvature = jax.jit(jax.vmap(jax.grad(jax.grad(density)), (None, 0)))
     observed = -curvature(jnp.log(scale), residuals)
-    from bayescg.identifiability.expected import noise_factors
+    from bayescg.likelihoods.expected import noise_factors
 
     factors = noise_factors(noise)
     assert factors is not None

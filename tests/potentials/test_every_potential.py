@@ -16,6 +16,7 @@ from tests.potentials import (
     test_local_density,
     test_nonbonded,
     test_stillinger_weber,
+    test_thermodynamic,
     test_threebody,
 )
 from tests.potentials.test_contract import TOLERANCE, configuration, energy_of, forces_of
@@ -30,6 +31,9 @@ HELD = [
     *test_stillinger_weber.CASES.values(),
     *test_bonded.POTENTIALS.values(),
     test_equivariant.network(("A",)),
+    test_thermodynamic.LINEAR,
+    test_thermodynamic.GENERAL,
+    bcg.potentials.at_temperature(test_thermodynamic.GENERAL, 300.0),
 ]
 """What the contracts of these files run on: potentials, some with their types beside them."""
 

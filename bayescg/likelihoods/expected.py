@@ -26,10 +26,11 @@ from jax.lax import stop_gradient
 
 from bayescg._typing import Array, Float
 from bayescg.interfaces import AbstractLikelihood, AbstractLinearPotential, Configuration
-from bayescg.likelihoods import ForceMatching, Gaussian, Path, StudentT
 from bayescg.likelihoods.correlation import Correlation
-from bayescg.likelihoods.force_matching import coefficients
+from bayescg.likelihoods.force_matching import ForceMatching, coefficients
 from bayescg.likelihoods.frames import ForceFrames
+from bayescg.likelihoods.noise import Gaussian, StudentT
+from bayescg.likelihoods.path import Path
 from bayescg.likelihoods.path_information import path_rows
 from bayescg.likelihoods.statistics import ForceStatistics
 from bayescg.model import Model
@@ -155,12 +156,12 @@ def _of_frames(model: Model, observations: ForceFrames, sigma: Array, factors: t
     count = jnp.bincount(topology.types, length=len(topology.type_names)) * dims
     scale = of_scale * jnp.sqrt(count) * jnp.log(sigma)
 
-    def of_frame(frame: tuple[Array, Array | None, Array]) -> Array:
-        configuration = Configuration(*frame, topology)
-        forces = _forces(model.potential, configuration)
+    @jax.checkpoint  # forces are computed again for products with J' instead of being kept for all frames
+    def of_frame(frame: tuple[Array, Array | None, Array, Array | None]) -> Array:
+        forces = _forces(model.potential, observations.configuration(frame))
         return jnp.concatenate([jnp.ravel(weight * forces), scale])
 
-    return jax.lax.map(of_frame, (observations.positions, observations.boxes, observations.neighbors))
+    return jax.lax.map(of_frame, observations.arrays)
 
 
 def _forces(potential: Any, configuration: Configuration) -> Array:
