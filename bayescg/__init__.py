@@ -34,7 +34,20 @@ if TYPE_CHECKING:
     from bayescg._checks import BayescgError, BayescgWarning
     from bayescg.data import mapping, read_trajectory
     from bayescg.identifiability import identify
-    from bayescg.inference import NUTS, SMC, SVI, Conjugate, Cut, Laplace, Problem, compare, sample
+    from bayescg.inference import (
+        MCLMC,
+        NUTS,
+        SGHMC,
+        SGNHT,
+        SMC,
+        SVI,
+        Conjugate,
+        Cut,
+        Laplace,
+        Problem,
+        compare,
+        sample,
+    )
     from bayescg.model import Model
     from bayescg.predict import refine, simulate
     from bayescg.reporting import report
@@ -62,9 +75,12 @@ _NAMES = {
     "Conjugate": "bayescg.inference",
     "Cut": "bayescg.inference",
     "Laplace": "bayescg.inference",
+    "MCLMC": "bayescg.inference",
     "Model": "bayescg.model",
     "NUTS": "bayescg.inference",
     "Problem": "bayescg.inference",
+    "SGHMC": "bayescg.inference",
+    "SGNHT": "bayescg.inference",
     "SMC": "bayescg.inference",
     "SVI": "bayescg.inference",
     "compare": "bayescg.inference",
@@ -77,7 +93,10 @@ _NAMES = {
     "simulate": "bayescg.predict",
 }
 __all__ = [
+    "MCLMC",
     "NUTS",
+    "SGHMC",
+    "SGNHT",
     "SMC",
     "SVI",
     "BayescgError",

@@ -7,6 +7,8 @@ from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
 from bayescg.inference.laplace import Laplace
+from bayescg.inference.microcanonical import MCLMC
+from bayescg.inference.minibatch import minibatched
 from bayescg.inference.modules import with_memory
 from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
@@ -14,10 +16,14 @@ from bayescg.inference.result import check_same_problem, draw_values, sample
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import sandwich
 from bayescg.inference.smc import SMC
+from bayescg.inference.stochastic_gradient import SGHMC, SGNHT
 from bayescg.inference.svi import SVI
 
 __all__ = [
+    "MCLMC",
     "NUTS",
+    "SGHMC",
+    "SGNHT",
     "SMC",
     "SVI",
     "AbstractSampler",
@@ -34,6 +40,7 @@ __all__ = [
     "held_out_score",
     "innovation_tests",
     "memory_curves",
+    "minibatched",
     "sample",
     "sandwich",
     "with_memory",

@@ -30,6 +30,7 @@ from numpyro.handlers import block
 
 from bayescg._checks import BayescgError, one_of, positive, require, require_x64, whole
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
+from bayescg.inference.minibatch import minibatched
 from bayescg.inference.mode import DENSE_LIMIT
 from bayescg.inference.pareto import broadcast, pareto_k
 from bayescg.inference.sampler import AbstractSampler, Draws, Target
@@ -189,8 +190,6 @@ def _noisy(problem: Any, batch: int | None) -> Density:
     """The log density, or an estimate of it without bias from a minibatch of frames."""
     if batch is None:
         return _Full(problem.log_density)
-    from bayescg.inference.minibatch import minibatched  # pyright: ignore[reportMissingImports]
-
     return minibatched(problem, batch).log_density
 
 

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import sys
-import types
 
 import equinox as eqx
 import jax
@@ -14,6 +12,7 @@ import scipy.optimize
 import xarray as xr
 
 from bayescg._checks import BayescgError
+from bayescg.inference import svi
 from bayescg.inference.pareto import LARGEST_K, approximation_attributes, broadcast, pareto_k
 from bayescg.inference.svi import SVI, _rise
 from bayescg.numerics import host_loop
@@ -210,9 +209,7 @@ class Noisy(eqx.Module):
 
 
 def test_a_minibatch_stands_in_for_the_density_in_the_fit_alone(monkeypatch):
-    stand_in = types.ModuleType("minibatch")
-    vars(stand_in)["minibatched"] = lambda problem, size: Noisy(size)
-    monkeypatch.setitem(sys.modules, "bayescg.inference.minibatch", stand_in)
+    monkeypatch.setattr(svi, "minibatched", lambda problem, size: Noisy(size))
     settings = SVI(
         guide="mean_field", batch=2, chains=1, draws=200, steps=2000, whiten=False, learning_rate=0.05
     )
