@@ -281,10 +281,11 @@ def _sampling(x: np.ndarray) -> dict[str, Any]:
     peer = numpyro.infer.MCMC(kernel, num_warmup=PEER_WARMUP, num_samples=PEER_DRAWS, progress_bar=False)
     begun = time.perf_counter()
     peer.warmup(start_key)  # minutes, of which compilation takes seconds
+    jax.block_until_ready(peer.post_warmup_state)
     warming = time.perf_counter() - begun
-    peer.run(jax.random.key(4))  # compiles
+    jax.block_until_ready(_samples_of(peer))  # compiles
     begun = time.perf_counter()
-    peer.run(jax.random.key(4))
+    jax.block_until_ready(_samples_of(peer))
     running = time.perf_counter() - begun
     size_theirs = float(ess(np.asarray(peer.get_samples()["frictions"]).sum(-1)[None]))
     draws = posterior["posterior"].sizes["chain"] * posterior["posterior"].sizes["draw"]
@@ -303,6 +304,11 @@ def _sampling(x: np.ndarray) -> dict[str, Any]:
         "ratio": everything,
         "ratio of draws alone": alone,
     }
+
+
+def _samples_of(peer: Any) -> Any:
+    peer.run(jax.random.key(4))
+    return peer.get_samples()
 
 
 def _drawing_alone(problem: Any) -> float:

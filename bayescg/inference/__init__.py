@@ -3,6 +3,7 @@
 from bayescg.inference.comparison import Comparison, compare
 from bayescg.inference.conjugate import Conjugate
 from bayescg.inference.cut import Cut
+from bayescg.inference.deep_ensemble import DeepEnsemble
 from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
@@ -30,6 +31,7 @@ __all__ = [
     "Comparison",
     "Conjugate",
     "Cut",
+    "DeepEnsemble",
     "Draws",
     "Laplace",
     "Problem",

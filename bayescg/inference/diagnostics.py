@@ -60,6 +60,11 @@ def named_warnings(table: xr.Dataset, sample_stats: xr.Dataset) -> list[str]:
         >>> named_warnings(table, xr.Dataset())[0][:27]
         'R-hat is 1.200 for x, above'
     """
+    if "is_mode" in sample_stats:
+        return [
+            f"The {sample_stats['is_mode'].size} draws are modes of an ensemble, no posterior: their spread "
+            "is that of where the searches began. Compare with NUTS, MCLMC or Laplace."
+        ]
     chains = int(sample_stats.sizes.get("chain", 4))
     draws = int(sample_stats.sizes.get("draw", MINIMUM_ESS_PER_CHAIN))
     worst = int(np.nanargmax(np.asarray(table["r_hat"])))

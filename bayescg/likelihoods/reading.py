@@ -146,13 +146,16 @@ def _spread(beads: xr.Dataset, at_most: int | None) -> xr.Dataset:
     return beads.isel(frame=np.unique(np.linspace(0, beads.sizes["frame"] - 1, at_most).astype(int)))
 
 
-def shortest_distances(beads: xr.Dataset, beads_topology: Topology, cutoff: float) -> NumpyArray:
+def shortest_distances(
+    beads: xr.Dataset, beads_topology: Topology, cutoff: float, *, at_most: int | None = SUPPORT_FRAMES
+) -> NumpyArray:
     """Shortest distance of every pair of types in a few frames, nm; infinity where none is near.
 
     Args:
         beads: of one state point.
         beads_topology: of these beads.
         cutoff: how far to look, nm.
+        at_most: frames, spread evenly; None for all.
 
     Example:
         >>> import bayescg as bcg
@@ -162,7 +165,7 @@ def shortest_distances(beads: xr.Dataset, beads_topology: Topology, cutoff: floa
     """
     type_count = len(beads_topology.type_names)
     shortest = np.full(len(type_pairs(type_count)), np.inf)
-    part = _spread(beads[["position", *(["box"] if "box" in beads else [])]], SUPPORT_FRAMES).compute()
+    part = _spread(beads[["position", *(["box"] if "box" in beads else [])]], at_most).compute()
     for index in range(part.sizes["frame"]):
         box = part["box"].values[index].astype(np.float64) if "box" in part else None
         x = part["position"].values[index].astype(np.float64)
