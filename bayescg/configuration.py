@@ -53,6 +53,11 @@ class Topology(eqx.Module):
         self.excluded = jnp.zeros((types.shape[0], 0), jnp.int32) if excluded is None else excluded
 
 
+def _leaf(temperature: float | Float[Array, ""] | None) -> Float[Array, ""] | None:
+    """An array, so that compiled programs serve every temperature."""
+    return None if temperature is None else jnp.asarray(temperature)
+
+
 class Configuration(eqx.Module):
     """One frame of beads with its neighbours.
 
@@ -63,14 +68,14 @@ class Configuration(eqx.Module):
             twice), padded with the number of beads.
         topology: types, masses, bonds.
         temperature: of the ensemble that the frame is of, K, for potentials that depend on it; None where it
-            is not known.
+            is not known. A number becomes an array, so that another temperature compiles nothing anew.
     """
 
     positions: Float[Array, "bead dim"]
     box: Float[Array, " dim"] | None
     neighbors: Int[Array, "bead neighbor"]
     topology: Topology
-    temperature: float | Float[Array, ""] | None = None
+    temperature: Float[Array, ""] | None = eqx.field(converter=_leaf, default=None)
 
     def at(self, temperature: float | Float[Array, ""]) -> "Configuration":
         """The same frame at another temperature, K."""

@@ -35,8 +35,8 @@ def water(frames: int | None = None) -> xr.Dataset:
 def water_temperatures(frames: int | None = None) -> list[xr.Dataset]:
     """Centers of mass of 510 rigid SPC/E waters at 280, 300, 320 and 340 K, with forces.
 
-    24 frames of each, about 6 ps apart (300 K: 13 ps), in a box of 2.48 nm; bayescg/data/files/README.md says
-    how they were made.
+    24 frames of each, about 6 ps apart (300 K: 13 ps), in a box of 2.48 nm, from 10 ps after the
+    configuration that all runs begin with; bayescg/data/files/README.md says how they were made.
 
     Args:
         frames: of each, evenly from the first to the last; None for all 24.

@@ -50,10 +50,8 @@ class Frame(NamedTuple):
         width = -(-tight.shape[1] // CAPACITY_STEP) * CAPACITY_STEP
         neighbors = np.pad(tight, ((0, 0), (0, width - tight.shape[1])), constant_values=beads)
         box = None if self.box is None else jnp.asarray(self.box)
-        # an array, so that one compiled program serves all temperatures
-        temperature = None if self.temperature is None else jnp.asarray(self.temperature)
         positions = jnp.asarray(self.positions)
-        return Configuration(positions, box, jnp.asarray(neighbors), self.topology, temperature)
+        return Configuration(positions, box, jnp.asarray(neighbors), self.topology, self.temperature)
 
 
 @functools.singledispatch

@@ -7,6 +7,9 @@ potential is linear in its coefficients and the noise is Gaussian, only sums ove
 (`statistics`); otherwise the frames themselves (`frames`). Pairs of beads that the topology excludes, by
 default those one or two bonds apart, have no pair force; bonded terms act between them.
 
+Data of several temperatures may stand in one term: every frame is scored with the potential at its own
+temperature, and all share one noise scale per bead type, though the scatter of forces grows with temperature.
+
 References:
     W. G. Noid et al., J. Chem. Phys. 128, 244114 (2008), doi:10.1063/1.2938860.
     S. Izvekov, G. A. Voth, J. Phys. Chem. B 109, 2469 (2005), doi:10.1021/jp044629q.
@@ -34,6 +37,7 @@ from bayescg.likelihoods.design import Frame, design, pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
 from bayescg.likelihoods.reading import (
+    check_temperatures,
     checked_points,
     frames_of,
     internal_of,
@@ -78,10 +82,12 @@ class ForceMatching(AbstractConjugateLikelihood):
             data: mapped beads with forces: a Dataset, several, or a DataTree of state points.
 
         Raises:
-            BayescgError: forces are missing, not finite or all zero, or the cutoff exceeds half the box.
+            BayescgError: forces are missing, not finite or all zero, the cutoff exceeds half the box, or the
+                potential depends on temperature and a state point names none.
         """
         require_x64("Force matching")
         points = checked_points(data)
+        check_temperatures(model.potential, points)
         shortest, squares = [], []
         for beads in points:
             if "box" in beads and model.potential.cutoff > 0:

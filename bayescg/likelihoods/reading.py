@@ -11,9 +11,10 @@ from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.data import state_points, topology, validate
 from bayescg.data.boltzmann_inversion import sampled_internal
-from bayescg.interfaces import Sampled, Topology, type_pairs
+from bayescg.interfaces import AbstractPotential, Sampled, Topology, type_pairs
 from bayescg.likelihoods.design import Frame, pair_kinds
 from bayescg.numerics.pairs import Pairs, no_pairs, pairs_within
+from bayescg.potentials.thermodynamic import depends_on_temperature
 
 SUPPORT_FRAMES = 32
 """Frames looked at for the shortest distances, spread evenly over the trajectory."""
@@ -48,6 +49,31 @@ def checked_points(data: Any) -> list[xr.Dataset]:
                 f"{topology(beads).type_names}. Map them alike."
             )
     return points
+
+
+def check_temperatures(potential: AbstractPotential, points: list[xr.Dataset]) -> None:
+    """Raise where a potential depends on temperature and a state point names none.
+
+    Args:
+        potential: of the model.
+        points: beads of every state point.
+
+    Raises:
+        BayescgError: a state point without temperature.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> check_temperatures(bcg.potentials.PairSpline(cutoff=0.9), [bcg.data.water(frames=1)])
+    """
+    if not depends_on_temperature(potential):
+        return
+    for index, beads in enumerate(points):
+        require(
+            "temperature" in beads.attrs,
+            f"a Thermodynamic potential needs the temperature of every state point, got none for the data "
+            f"{index + 1} of {len(points)}. Give temperature= (K) to read_trajectory, or set "
+            "attrs['temperature'] of the beads.",
+        )
 
 
 def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterator[tuple[Frame, NumpyArray]]:

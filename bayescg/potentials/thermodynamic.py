@@ -257,8 +257,8 @@ def _coordinates(thermodynamic: Any) -> dict[str, dict[str, Any]]:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two linear potentials differ in the numbers of their coefficients alone."""
-    if jax.tree.structure(one) != jax.tree.structure(other):
+    """Whether both are linear and differ in the numbers of their coefficients alone."""
+    if not isinstance(one, AbstractLinearPotential) or jax.tree.structure(one) != jax.tree.structure(other):
         return False
     leaves = [leaf for leaf in jax.tree.leaves(one) if not eqx.is_inexact_array(leaf)]
     count = sum(1 for _ in one.coefficient_paths())

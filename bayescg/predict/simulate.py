@@ -17,10 +17,11 @@ from bayescg._typing import Array, NumpyArray
 from bayescg.data import topology
 from bayescg.dynamics import simulate_ensemble
 from bayescg.inference import Problem, check_same_problem
-from bayescg.interfaces import AbstractObservable, AbstractTimeObservable
+from bayescg.interfaces import AbstractObservable, AbstractPotential, AbstractTimeObservable
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.observables import RDF, Density
+from bayescg.potentials.thermodynamic import depends_on_temperature
 from bayescg.predict.summary import diagnostics, predictive, summary
 
 ENGINES = ("jax-md",)
@@ -88,7 +89,8 @@ def simulate(
         observables: measured on the fly, names all different; None for `RDF()`, or for the `Density` of a
             collective variable over its sampled range.
         engine: program that runs the dynamics.
-        temperature: K; None for that of the data.
+        temperature: K; None for that of the data. Must be given where the potential is a `Thermodynamic`,
+            which stands at this temperature in the simulation.
         friction: of the thermostat, 1/ps; None for 1, or for the memory where the model has one.
         equilibration: steps before measuring; None for a fifth of `steps`.
         measure_every: steps between measurements. None for the interval of the data where an observable over
@@ -106,7 +108,7 @@ def simulate(
 
     Raises:
         BayescgError: an unknown engine or group, more draws than there are, a posterior of another problem,
-            a bad setting, a timestep at which bonds explode.
+            a bad setting, a `Thermodynamic` without a temperature, a timestep at which bonds explode.
         Interrupted: Ctrl-C; the checkpoint keeps what was done.
 
     Example:
@@ -123,11 +125,11 @@ def simulate(
     """
     _check_engine(engine)
     replicas, steps = whole("replicas", replicas), whole("steps", steps)
-    temperature = positive("temperature", temperature or problem.temperature, unit="K")
     check_same_problem(problem, posterior)
     key = _key_after(posterior) if key is None else key
     chosen = select_draws(posterior, draws=draws, group=group)
     models = _models(problem, chosen)
+    temperature = _temperature(problem, models[0].potential, temperature)
     observables = _observables(problem.beads) if observables is None else tuple(observables)
     frames, start, box = _start(problem.beads, len(models) * replicas)
     settings = {
@@ -268,6 +270,16 @@ def _stride(wanted: int | None, observables: Observables, beads: xr.Dataset, tim
     forward = steps[steps > 0]
     ratio = float(np.median(forward)) / timestep if forward.size else 0.0
     return round(ratio) if ratio > 0.5 and abs(ratio - round(ratio)) < 1e-3 * ratio else MEASURE_EVERY
+
+
+def _temperature(problem: Problem, potential: AbstractPotential | None, wanted: float | None) -> float:
+    """That of the data where none is wanted; data of a `Thermodynamic` may have several."""
+    if wanted is None and potential is not None and depends_on_temperature(potential):
+        raise BayescgError(
+            "temperature must be given where the potential is a Thermodynamic, got None. Give one in kelvin, "
+            "as in temperature=320.0."
+        )
+    return positive("temperature", problem.temperature if wanted is None else wanted, unit="K")
 
 
 def _models(problem: Problem, chosen: Selection) -> list[Model]:

@@ -3,7 +3,8 @@
     python cut_data.py spce.tpr folder water_spce_temperatures.nc
 
 Reads spce_280K.trr, spce_300K.trr, spce_320K.trr and spce_340K.trr in the folder, maps 510 SPC/E waters to
-their centers of mass and keeps 24 frames of each, rounded to 1e-4 nm and 0.1 kJ/mol/nm.
+their centers of mass and keeps 24 frames of each, rounded to 1e-4 nm and 0.1 kJ/mol/nm. All runs begin with
+one configuration, which is of none of the other temperatures, so the first 10 ps are left out.
 """
 
 import argparse
@@ -19,6 +20,9 @@ TEMPERATURES = (280, 300, 320, 340)
 
 FRAMES = 24
 """Kept of each run, evenly."""
+
+FORGOTTEN = 10.0
+"""ps after which a run has forgotten its start; a water turns over in a few."""
 
 
 def cut(topology: Path, folder: Path, output: Path) -> Path:
@@ -36,7 +40,8 @@ def cut(topology: Path, folder: Path, output: Path) -> Path:
     for index, kelvin in enumerate(TEMPERATURES):
         atoms = bcg.read_trajectory(topology, folder / f"spce_{kelvin}K.trr", temperature=float(kelvin))
         beads = bcg.mapping.CenterOfMass(by="residue")(atoms.drop_vars("velocity"))
-        chosen = np.linspace(0, beads.sizes["frame"] - 1, FRAMES).round().astype(int)
+        first = int(np.searchsorted(beads["time"].values, FORGOTTEN))
+        chosen = np.linspace(first, beads.sizes["frame"] - 1, FRAMES).round().astype(int)
         beads = beads.isel(frame=chosen)
         beads["trajectory"] = ("frame", np.full(FRAMES, index))
         beads["state_temperature"] = ("frame", np.full(FRAMES, float(kelvin)), {"units": "K"})

@@ -161,6 +161,29 @@ def test_the_shipped_water_is_the_mapped_run():
     assert np.array_equal(bcg.data.water(frames=3)["time"], [0.0, 150.0, 300.0])
 
 
+def test_the_shipped_waters_at_four_temperatures_are_the_mapped_runs():
+    """The first kept frame of two, to the rounding they ship with; hotter waters feel larger forces."""
+    points = bcg.data.water_temperatures()
+    assert [point.attrs["temperature"] for point in points] == [280.0, 300.0, 320.0, 340.0]
+    assert all(dict(point.sizes) == {"frame": 24, "bead": 510, "dim": 3} for point in points)
+    squares = [
+        float((bcg.data.validate(p, needs=("force", "box", "mass"))["force"] ** 2).mean()) for p in points
+    ]
+    assert squares == sorted(squares)
+    firsts = [point.isel(frame=0) for point in points]
+    for index in (0, 3):
+        kelvin = points[index].attrs["temperature"]
+        path = shared(f"spce_{kelvin:.0f}K.trr")
+        atoms = bcg.data.read_trajectory(shared("spce.tpr"), path, temperature=kelvin, frames=slice(10, 11))
+        beads = bcg.mapping.CenterOfMass()(atoms).isel(frame=0)
+        for name, rounding in (("position", 1e-4), ("force", 0.1)):
+            # half a unit of the last digit kept, and single precision of numbers up to 3 nm, 1000 kJ/mol/nm
+            off = [float(abs(beads[name] - first[name]).max()) for first in firsts]
+            assert off[index] < 0.51 * rounding
+            # control: every other run has forgotten that all began with one configuration
+            assert min(np.delete(off, index)) > 100 * rounding
+
+
 def test_importing_data_leaves_mdanalysis_alone():
     code = "import sys, bayescg.data; sys.exit('MDAnalysis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

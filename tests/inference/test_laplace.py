@@ -16,7 +16,7 @@ from bayescg._checks import BayescgError
 from bayescg.inference.laplace import Laplace, _pairs
 from bayescg.inference.laplace_curvature import Curvature, dense, matrix_free
 from bayescg.inference.laplace_subset import held_names, linear_weights, places_of
-from bayescg.inference.pareto import LARGEST_K, approximation_attributes, pareto_k
+from bayescg.inference.pareto import EXACT, LARGEST_K, approximation_attributes, pareto_k
 from bayescg.interfaces import Configuration
 from bayescg.likelihoods.frames import ForceFrames
 from bayescg.numerics import host_loop
@@ -100,8 +100,9 @@ def test_a_linear_problem_has_the_posterior_of_dense_algebra(spline, drawn):
     check_moments(drawn.positions, mean, covariance)
     assert set(drawn.statistics) == {"lp", "log_weight", "draw_error", "pareto_k", "mode_gain"}
     assert drawn.statistics["mode_gain"].max() < 1e-6
-    # all weights are equal: the Gaussian is the posterior, but for the rounding of gram matrices' roots
-    assert np.ptp(drawn.statistics["log_weight"]) < 1e-4
+    # all weights are equal: the Gaussian is the posterior, but for the rounding of gram matrices' roots, of
+    # 1e-4 with either of XLA's code generators
+    assert np.ptp(drawn.statistics["log_weight"]) < EXACT
     attributes, sentences = approximation_attributes(stats_of(drawn))
     assert attributes["pareto_k"] < LARGEST_K
     assert sentences == []

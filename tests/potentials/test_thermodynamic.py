@@ -34,6 +34,10 @@ def ready(energy, entropy, seed=0):
 
 LINEAR = ready(SPLINE, SPLINE)
 GENERAL = ready(LennardJones(cutoff=CUTOFF), SPLINE)
+OF_ONE_KIND = ready(
+    LennardJones([0.5, 0.8, 0.6], [0.3, 0.32, 0.31], cutoff=CUTOFF, type_names=TWO),
+    LennardJones([1e-3, 2e-3, 1e-3], [0.31, 0.3, 0.32], cutoff=CUTOFF, type_names=TWO),
+)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
@@ -41,9 +45,15 @@ def test_contract_at_one_temperature(check):
     check(at_temperature(LINEAR, 320.0), TWO)
 
 
-@pytest.mark.parametrize("potential", [LINEAR, GENERAL], ids=["linear", "general"])
-@pytest.mark.parametrize("kelvin", [280.0, 340.0])
-def test_energy_is_a_minus_t_b(potential, kelvin):
+POTENTIALS = {"linear": LINEAR, "general": GENERAL, "of one kind, not linear": OF_ONE_KIND}
+
+
+@pytest.mark.parametrize(
+    ("name", "kelvin"),
+    [("linear", 280.0), ("linear", 340.0), *((n, 340.0) for n in POTENTIALS if n != "linear")],
+)
+def test_energy_is_a_minus_t_b(name, kelvin):
+    potential = POTENTIALS[name]
     frame = configuration(TWO, periodic=True)
     a, b = (energy_of(part, frame) for part in (potential.energy_part, potential.entropy_part))
     here = frame.at(jnp.asarray(kelvin))
@@ -100,8 +110,8 @@ def test_all_temperatures_share_one_program():
         return potential.energy(frame)
 
     frame = configuration(TWO, periodic=True)
-    for kelvin in (280.0, 300.0, 340.0):
-        energy(LINEAR, frame.at(jnp.asarray(kelvin)))
+    for kelvin in (280.0, 300.0, jnp.asarray(340.0)):  # numbers and arrays alike
+        energy(LINEAR, frame.at(kelvin))
     assert len(traced) == 1
 
 
@@ -201,10 +211,10 @@ def test_one_temperature_identifies_a_minus_t0_b_and_two_identify_both():
 
 
 def test_a_missing_temperature_is_named():
-    data = gas(300.0)
-    del data.attrs["temperature"]
     with pytest.raises(bcg.BayescgError, match="needs the temperature of every frame, got none"):
-        bcg.Problem(MODEL, PRIOR, ForceMatching().on(data))
+        LINEAR.energy(configuration(TWO, periodic=True))
+    with pytest.raises(bcg.BayescgError, match="needs the temperature of every frame, got none"):
+        LINEAR.basis_forces(configuration(TWO, periodic=True))
 
 
 def test_parts_must_be_potentials_without_temperature():
