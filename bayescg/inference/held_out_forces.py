@@ -90,8 +90,9 @@ def held_out_frames(problem: Problem, held_out: Any) -> ForceFrames:
             "held_out must be other frames than those of the problem, got the same. Split the beads, as in "
             "beads.isel(frame=slice(0, n)) and beads.isel(frame=slice(n, None))."
         )
-    potential = problem.joint.potential
-    return gather_frames(potential, list(frames_of(held_out, potential.cutoff)), frames)
+    potential, matching = problem.joint.potential, problem.joint.likelihoods[force_term(problem)]
+    reference = matching.reference_temperature  # type: ignore[attr-defined]
+    return gather_frames(potential, list(frames_of(held_out, potential.cutoff)), frames, reference)
 
 
 def force_term(problem: Problem) -> int:
@@ -210,13 +211,15 @@ def _of_frames(
 
     def of_frame(index: Array) -> dict[str, Array]:
         configuration = frames.configuration(jax.tree.map(lambda array: array[index], frames.arrays))
+        ratio = frames.noise_ratio[index]
 
         def of_draw(u: Array) -> tuple[Array, Array, Array]:
             joint = problem.with_values(problem.constrain(u))
             noise = joint.likelihoods[term].noise  # type: ignore[attr-defined]
             predicted = joint.potential.forces(configuration)
             residual = frames.forces[index] - predicted
-            return noise.log_density(residual, types), cumulative(noise, residual, types), predicted
+            place = cumulative(noise, residual / ratio, types)
+            return frames.log_density(noise, residual, ratio), place, predicted
 
         density, place, predicted = jax.lax.map(of_draw, draws, batch_size=DRAWS_AT_ONCE)
         return {"log_density": density, "place": place.mean(axis=0), "mean": predicted.mean(axis=0)}

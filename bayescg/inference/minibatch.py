@@ -82,8 +82,8 @@ class Minibatched(eqx.Module):
         count = observations.forces.shape[0]
         size = min(self.size, count)
         chosen = jax.random.choice(key, count, (size,), replace=False)
-        arrays = (*observations.arrays, observations.forces)
-        x, box, near, kelvin, forces = jax.tree.map(lambda array: array[chosen], arrays)
+        arrays = (*observations.arrays, observations.forces, observations.noise_ratio)
+        x, box, near, kelvin, forces, ratio = jax.tree.map(lambda array: array[chosen], arrays)
         part = dataclasses.replace(
             observations,
             positions=x,
@@ -91,6 +91,7 @@ class Minibatched(eqx.Module):
             neighbors=near,
             temperatures=kelvin,
             forces=forces,
+            noise_ratio=ratio,
             block=jnp.zeros(size, int),
             block_count=1,
         )

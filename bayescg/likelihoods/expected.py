@@ -157,11 +157,12 @@ def _of_frames(model: Model, observations: ForceFrames, sigma: Array, factors: t
     scale = of_scale * jnp.sqrt(count) * jnp.log(sigma)
 
     @jax.checkpoint  # forces are computed again for products with J' instead of being kept for all frames
-    def of_frame(frame: tuple[Array, Array | None, Array, Array | None]) -> Array:
+    def of_frame(parts: tuple[tuple[Array, Array | None, Array, Array | None], Array]) -> Array:
+        frame, ratio = parts
         forces = _forces(model.potential, observations.configuration(frame))
-        return jnp.concatenate([jnp.ravel(weight * forces), scale])
+        return jnp.concatenate([jnp.ravel(weight / ratio * forces), scale])
 
-    return jax.lax.map(of_frame, observations.arrays)
+    return jax.lax.map(of_frame, (observations.arrays, observations.noise_ratio))
 
 
 def _forces(potential: Any, configuration: Configuration) -> Array:

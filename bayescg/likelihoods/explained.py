@@ -28,7 +28,8 @@ from threadpoolctl import threadpool_limits
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
 from bayescg.likelihoods.design import Frame, design, pair_design_of
-from bayescg.likelihoods.reading import frames_of
+from bayescg.likelihoods.noise import thermal_ratio
+from bayescg.likelihoods.reading import checked_points, frames_of, mean_temperature
 from bayescg.likelihoods.statistics import ForceStatistics, Sums, frame_sums
 from bayescg.numerics.pairs import Pairs
 from bayescg.potentials import PairSpline
@@ -145,11 +146,12 @@ def _rich_blocks(potential: Any, data: Any, type_count: int) -> Sums | None:
     """Sums of the rich regression, one block per frame; None where there is no pair spline to enrich."""
     if not isinstance(potential, PairSpline):
         return None
-    rows = []
+    rows, reference = [], mean_temperature(checked_points(data))
     with threadpool_limits(1, user_api="blas"):
         for frame, forces in frames_of(data, potential.cutoff, at_most=CEILING_FRAMES):
             types = np.asarray(frame.topology.types)
-            rows.append(frame_sums(_rich_design(potential, frame), forces.T, types, type_count))
+            ratio = thermal_ratio(frame.temperature, reference)
+            rows.append(frame_sums(_rich_design(potential, frame), forces.T, types, type_count, ratio))
     return Sums(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 

@@ -8,7 +8,8 @@ potential is linear in its coefficients and the noise is Gaussian, only sums ove
 default those one or two bonds apart, have no pair force; bonded terms act between them.
 
 Data of several temperatures may stand in one term: every frame is scored with the potential at its own
-temperature, and all share one noise scale per bead type, though the scatter of forces grows with temperature.
+temperature, with a noise of scale sigma sqrt(T / T_ref), T_ref being the mean temperature of the data: one
+sigma per bead type serves all (`noise`).
 
 References:
     W. G. Noid et al., J. Chem. Phys. 128, 244114 (2008), doi:10.1063/1.2938860.
@@ -35,13 +36,14 @@ from bayescg.interfaces import (
 )
 from bayescg.likelihoods.design import Frame, design, pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
-from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian
+from bayescg.likelihoods.noise import AbstractForceNoise, Gaussian, thermal_ratio
 from bayescg.likelihoods.reading import (
     check_temperatures,
     checked_points,
     frames_of,
     internal_of,
     mean_squares,
+    mean_temperature,
     ranges_of,
     shortest_distances,
 )
@@ -60,6 +62,8 @@ class ForceMatching(AbstractConjugateLikelihood):
         noise: law of the force noise; `Gaussian()` or `StudentT(degrees=4)`.
         blocks_kept: contiguous blocks of frames kept apart, for scores, held-out density and the
             sandwich: between this number and twice as many.
+        reference_temperature: at which the noise has its scale, K; set by `prepare` to the mean of the state
+            points' temperatures, None where one of them names none.
 
     Example:
         >>> import bayescg as bcg
@@ -70,6 +74,7 @@ class ForceMatching(AbstractConjugateLikelihood):
 
     noise: AbstractForceNoise = Gaussian()
     blocks_kept: int = eqx.field(static=True, default=256)
+    reference_temperature: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         whole("blocks_kept", self.blocks_kept, minimum=8)
@@ -88,12 +93,13 @@ class ForceMatching(AbstractConjugateLikelihood):
         require_x64("Force matching")
         points = checked_points(data)
         check_temperatures(model.potential, points)
-        shortest, squares = [], []
+        shortest, squares, reference = [], [], mean_temperature(points)
         for beads in points:
             if "box" in beads and model.potential.cutoff > 0:
                 check_cutoff(model.potential.cutoff, np.asarray(beads["box"]))
             shortest.append(shortest_distances(beads, topology(beads), model.potential.cutoff))
-            squares.append(mean_squares(beads, topology(beads)))
+            ratio = thermal_ratio(beads.attrs.get("temperature"), reference)
+            squares.append(mean_squares(beads, topology(beads)) / ratio**2)
         names = topology(points[0]).type_names
         lowest, highest, period = ranges_of(points) if model.potential.cutoff == 0 else ((), (), None)
         support = Support(
@@ -105,7 +111,8 @@ class ForceMatching(AbstractConjugateLikelihood):
             internal=internal_of(points),
         )
         prepared = Model(model.potential.prepare(support), model.memory)
-        return prepared, ForceMatching(self.noise.prepare(np.mean(squares, axis=0)), self.blocks_kept)
+        noise = self.noise.prepare(np.mean(squares, axis=0))
+        return prepared, ForceMatching(noise, self.blocks_kept, reference)
 
     def observe(self, model: Model, data: Any) -> ForceStatistics | ForceFrames:
         """One pass over the frames; statistics where they suffice, else the frames.
@@ -117,8 +124,9 @@ class ForceMatching(AbstractConjugateLikelihood):
         points, potential = checked_points(data), model.potential
         linear = isinstance(potential, AbstractLinearPotential)
         if linear and isinstance(self.noise, Gaussian):
-            return _accumulate(potential, points, self.blocks_kept)
-        return gather_frames(potential, list(frames_of(points, potential.cutoff)), self.blocks_kept)
+            return _accumulate(potential, points, self.blocks_kept, self.reference_temperature)
+        frames = list(frames_of(points, potential.cutoff))
+        return gather_frames(potential, frames, self.blocks_kept, self.reference_temperature)
 
     def log_likelihood(self, model: Model, observations: Any) -> Float[Array, ""]:
         """Log density of all forces; in jit."""
@@ -149,7 +157,7 @@ class ForceMatching(AbstractConjugateLikelihood):
         return Quadratic(
             jnp.einsum("sfg,s->fg", sums.gram, scale**-2),
             jnp.einsum("sf,s->f", sums.projection, scale**-2),
-            jnp.sum(self.noise.log_density_of_sums(sums.square, sums.count)),
+            jnp.sum(self.noise.log_density_of_sums(sums.square, sums.count) - sums.log_ratio),
         )
 
     def default_priors(self, observations: Any) -> dict[str, Any]:
@@ -168,7 +176,7 @@ class ForceMatching(AbstractConjugateLikelihood):
     def _of_sums(self, model: Model, observations: ForceStatistics, sums: Sums) -> Array:
         assert isinstance(self.noise, Gaussian)
         square = observations.squared_error(sums, coefficients(model.potential))
-        return self.noise.log_density_of_sums(square, sums.count)
+        return self.noise.log_density_of_sums(square, sums.count) - sums.log_ratio
 
 
 def coefficients(potential: Any) -> Float[Array, " feature"]:
@@ -185,7 +193,7 @@ def coefficients(potential: Any) -> Float[Array, " feature"]:
 
 
 def _accumulate(
-    potential: AbstractLinearPotential, points: list[xr.Dataset], blocks_kept: int
+    potential: AbstractLinearPotential, points: list[xr.Dataset], blocks_kept: int, reference: float | None
 ) -> ForceStatistics:
     names = topology(points[0]).type_names
     pair_count = len(type_pairs(len(names)))
@@ -196,7 +204,8 @@ def _accumulate(
         for frame, forces in frames_of(points, potential.cutoff):
             types = np.asarray(frame.topology.types)
             rows = design(potential, frame)
-            accumulator.add(frame_sums(rows, forces.T, types, len(names)))
+            ratio = thermal_ratio(frame.temperature, reference)
+            accumulator.add(frame_sums(rows, forces.T, types, len(names), ratio))
             distances += _distance_counts(frame, len(names), potential.cutoff)
     blocks, frames = accumulator.result()
     total = Sums(*(jnp.asarray(part.sum(axis=0)) for part in blocks))

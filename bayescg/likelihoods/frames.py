@@ -17,7 +17,7 @@ from bayescg._checks import BayescgError
 from bayescg._typing import Array, Float, Int, NumpyArray
 from bayescg.interfaces import AbstractPotential, Configuration, Topology
 from bayescg.likelihoods.design import CAPACITY_STEP, Frame
-from bayescg.likelihoods.noise import AbstractForceNoise
+from bayescg.likelihoods.noise import AbstractForceNoise, thermal_ratio
 from bayescg.numerics.pairs import neighbor_matrix
 
 FRAMES_AT_ONCE = 4
@@ -32,6 +32,7 @@ class ForceFrames(eqx.Module):
         boxes: nm; None for an open system.
         neighbors: padded with the number of beads.
         forces: kJ/mol/nm.
+        noise_ratio: scale of every frame's noise over that at the reference temperature.
         block: contiguous block that every frame belongs to.
         topology: of the beads.
         block_count: number of blocks.
@@ -42,6 +43,7 @@ class ForceFrames(eqx.Module):
     boxes: Float[Array, "frame dim"] | None
     neighbors: Int[Array, "frame bead neighbor"]
     forces: Float[Array, "frame bead dim"]
+    noise_ratio: Float[Array, " frame"]
     block: Int[Array, " frame"]
     topology: Topology
     block_count: int = eqx.field(static=True)
@@ -66,17 +68,23 @@ class ForceFrames(eqx.Module):
         """Log density of the forces of every block, shape (block,)."""
 
         @jax.checkpoint  # forces are computed again for the gradient instead of being kept for all frames
-        def of_frame(pair: tuple[Any, Array]) -> Array:
-            frame, forces = pair
+        def of_frame(parts: tuple[Any, Array, Array]) -> Array:
+            frame, forces, ratio = parts
             residual = forces - potential.forces(self.configuration(frame))
-            return noise.log_density(residual, self.topology.types)
+            return self.log_density(noise, residual, ratio)
 
-        densities = jax.lax.map(of_frame, (self.arrays, self.forces), batch_size=FRAMES_AT_ONCE)
+        frames = (self.arrays, self.forces, self.noise_ratio)
+        densities = jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)
         return jax.ops.segment_sum(densities, self.block, self.block_count, indices_are_sorted=True)
 
+    def log_density(self, noise: AbstractForceNoise, residual: Float[Array, "bead dim"], ratio: Any) -> Array:
+        """Log density of one frame's residual forces, whose noise is `ratio` times that at the reference."""
+        return noise.log_density(residual / ratio, self.topology.types) - residual.size * jnp.log(ratio)
+
     def mean_square(self) -> NumpyArray:
-        """Mean square force component of every bead type, (kJ/mol/nm)²."""
-        square = np.square(np.asarray(self.forces)).mean(axis=(0, 2))
+        """Mean square force component of every bead type at the reference temperature, (kJ/mol/nm)²."""
+        at_reference = np.asarray(self.forces) / np.asarray(self.noise_ratio)[:, None, None]
+        square = np.square(at_reference).mean(axis=(0, 2))
         types = np.asarray(self.topology.types)
         return np.array([square[types == kind].mean() for kind in range(len(self.type_names))])
 
@@ -90,7 +98,10 @@ class ForceFrames(eqx.Module):
 
 
 def gather_frames(
-    potential: AbstractPotential, frames: list[tuple[Frame, NumpyArray]], blocks: int
+    potential: AbstractPotential,
+    frames: list[tuple[Frame, NumpyArray]],
+    blocks: int,
+    reference_temperature: float | None = None,
 ) -> ForceFrames:
     """Stack frames with neighbour matrices of one width.
 
@@ -98,6 +109,7 @@ def gather_frames(
         potential: whose cutoff the frames' pairs reach.
         frames: frames with their forces (bead, dim).
         blocks: largest number of contiguous blocks.
+        reference_temperature: at which the noise has its own scale, K; None where all frames share one.
 
     Raises:
         BayescgError: frames of different systems.
@@ -131,6 +143,7 @@ def gather_frames(
         boxes,
         jnp.asarray(np.stack(padded)),
         jnp.asarray(np.stack([forces for _, forces in frames])),
+        jnp.asarray([thermal_ratio(frame.temperature, reference_temperature) for frame, _ in frames]),
         jnp.asarray(np.arange(len(frames)) * count // len(frames)),
         first.topology,
         count,

@@ -76,6 +76,21 @@ def check_temperatures(potential: AbstractPotential, points: list[xr.Dataset]) -
         )
 
 
+def mean_temperature(points: list[xr.Dataset]) -> float | None:
+    """Mean temperature of the state points, K; None where one of them names none.
+
+    Args:
+        points: beads of every state point.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> mean_temperature([bcg.data.water(frames=1)])
+        300.0
+    """
+    kelvins = [float(beads.attrs["temperature"]) for beads in points if "temperature" in beads.attrs]
+    return float(np.mean(kelvins)) if len(kelvins) == len(points) else None
+
+
 def frames_of(data: Any, cutoff: float, *, at_most: int | None = None) -> Iterator[tuple[Frame, NumpyArray]]:
     """Every frame with its forces (bead, dim), few in memory at a time.
 

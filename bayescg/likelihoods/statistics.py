@@ -4,11 +4,14 @@ For every block of frames and bead type, with the design Phi and the forces f of
 
     gram = Phi'Phi,    projection = Phi'f,    square = f'f,    count = number of components,
 
-so that the squared error of any coefficients is square - 2 theta'projection + theta'gram theta.
+so that the squared error of any coefficients is square - 2 theta'projection + theta'gram theta. Frames of
+another temperature count in units of their noise (`noise.thermal_ratio`); the logarithms of these units are
+summed beside.
 Blocks are contiguous. When there are twice as many as allowed, neighbours are merged: memory does not
 grow with the number of frames.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -29,12 +32,14 @@ class Sums(NamedTuple):
         projection: (type, feature).
         square: (type,).
         count: (type,).
+        log_ratio: (type,); Σ log of the noise's scale over that at the reference temperature.
     """
 
     gram: Array | NumpyArray
     projection: Array | NumpyArray
     square: Array | NumpyArray
     count: Array | NumpyArray
+    log_ratio: Array | NumpyArray
 
 
 class ForceStatistics(eqx.Module):
@@ -72,7 +77,7 @@ class ForceStatistics(eqx.Module):
         return jnp.asarray(sums.square) - 2 * linear + jnp.einsum("...fg,f,g->...", sums.gram, theta, theta)
 
     def mean_square(self) -> NumpyArray:
-        """Mean square force component of every bead type, (kJ/mol/nm)²."""
+        """Mean square force component of every bead type at the reference temperature, (kJ/mol/nm)²."""
         return np.asarray(self.total.square / self.total.count)
 
     def datasets(self) -> dict[str, xr.Dataset]:
@@ -129,7 +134,9 @@ class BlockAccumulator:
             self._frames_per_block *= 2
 
 
-def frame_sums(design: NumpyArray, forces: NumpyArray, types: NumpyArray, type_count: int) -> Sums:
+def frame_sums(
+    design: NumpyArray, forces: NumpyArray, types: NumpyArray, type_count: int, ratio: float = 1.0
+) -> Sums:
     """Sums of one frame.
 
     Args:
@@ -137,12 +144,13 @@ def frame_sums(design: NumpyArray, forces: NumpyArray, types: NumpyArray, type_c
         forces: (dim, bead), kJ/mol/nm.
         types: (bead,).
         type_count: number of bead types.
+        ratio: of the frame's noise to that at the reference temperature.
 
     Example:
         >>> import numpy as np
         >>> sums = frame_sums(np.ones((1, 2, 1)), np.array([[1.0, 3.0]]), np.array([0, 0]), 1)
         >>> [float(part.squeeze()) for part in sums]
-        [2.0, 4.0, 10.0, 2.0]
+        [2.0, 4.0, 10.0, 2.0, 0.0]
     """
     features = design.shape[-1]
     parts = []
@@ -150,7 +158,8 @@ def frame_sums(design: NumpyArray, forces: NumpyArray, types: NumpyArray, type_c
         rows = design if type_count == 1 else design[:, types == kind]
         target = forces if type_count == 1 else forces[:, types == kind]
         phi, f = rows.reshape(-1, features), target.reshape(-1)
-        parts.append((phi.T @ phi, phi.T @ f, f @ f, float(f.size)))
+        products = phi.T @ phi / ratio**2, phi.T @ f / ratio**2, f @ f / ratio**2
+        parts.append((*products, float(f.size), f.size * math.log(ratio)))
     return Sums(*(np.stack(column) for column in zip(*parts, strict=True)))
 
 

@@ -9,7 +9,11 @@ from bayescg.likelihoods.statistics import BlockAccumulator, Sums, frame_sums
 def single(index):
     """Sums that remember which frame they came from: powers of two add without carrying."""
     return Sums(
-        np.array([[[1.0]]]), np.array([[float(index)]]), np.array([float(index) ** 2]), np.array([3.0])
+        np.array([[[1.0]]]),
+        np.array([[float(index)]]),
+        np.array([float(index) ** 2]),
+        np.array([3.0]),
+        np.zeros(1),
     )
 
 
