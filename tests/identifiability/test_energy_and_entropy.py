@@ -49,9 +49,11 @@ def two():
 
 
 def closed_form(points):
-    """Σ x²/σ² [[1, -T], [-T, T²]] over temperatures: F = -(a - T b) x."""
-    rows = [np.array([1.0, -point.attrs["temperature"]]) for point in points]
-    weights = [float((point["position"] ** 2).sum()) / SIGMA**2 for point in points]
+    """Σ x²/σ² [[1, -T], [-T, T²]] over temperatures: F = -(a - T b) x, σ² in proportion to T."""
+    kelvins = [point.attrs["temperature"] for point in points]
+    rows = [np.array([1.0, -kelvin]) for kelvin in kelvins]
+    variances = [SIGMA**2 * kelvin / np.mean(kelvins) for kelvin in kelvins]
+    weights = [float((point["position"] ** 2).sum()) / v for point, v in zip(points, variances, strict=True)]
     return sum(weight * np.outer(row, row) for weight, row in zip(weights, rows, strict=True))
 
 

@@ -161,17 +161,19 @@ def test_every_frame_is_scored_at_its_own_temperature():
     sums, frames = problem(KELVINS), problem(KELVINS, noise=StudentT(degrees=1e6))
     values = sums.constrain(u)
     model, residuals = sums.model(values), []
+    scales = 0.5 * np.sqrt(np.array(KELVINS) / np.mean(KELVINS))
     for index, kelvin in enumerate(KELVINS):
         data = gas(kelvin, seed=index)
         for step in range(6):
             frame = configuration(TWO, periodic=True, seed=100 * index + step)
             mean = forces_of(model.potential, frame.at(jnp.asarray(kelvin)))
-            residuals.append(data["force"].values[step] - np.asarray(mean))
+            residuals.append((data["force"].values[step] - np.asarray(mean)) / scales[index])
     r = np.stack(residuals)
-    expected = float(np.sum(-0.5 * (r / 0.5) ** 2 - np.log(0.5 * np.sqrt(2 * np.pi))))
+    widths = np.repeat(scales, 6)[:, None, None]
+    expected = float(np.sum(-0.5 * r**2 - np.log(widths * np.sqrt(2 * np.pi))))
     assert float(sums.log_likelihood(values)) == pytest.approx(expected, rel=1e-9)
     # a Student t of 1e6 degrees is a Gaussian to (r/sigma)^4/4e6 a component
-    size = float(np.sum((r / 0.5) ** 4) / 4e6)
+    size = float(np.sum(r**4) / 4e6)
     assert float(frames.log_likelihood(values)) == pytest.approx(expected, abs=2 * size + 1e-4)
     # control: both at one temperature
     wrong = bcg.Problem(
