@@ -21,8 +21,8 @@ WELL, TIMES, FRICTIONS = (1100.0, 49_000.0), (0.05, 0.5), (60.0, 60.0)
 bcg.enable_x64()
 beads = bcg.data.harmonic_bath(
     key=jax.random.key(0),
-    trajectories=8 if SMALL else 100,
-    frames=500 if SMALL else 1000,
+    trajectories=10 if SMALL else 100,
+    frames=600 if SMALL else 1000,
     coefficients=WELL,
     times=TIMES,
     frictions=FRICTIONS,
@@ -31,7 +31,7 @@ model = bcg.Model(bcg.potentials.DoubleWell(center=0.0), memory=bcg.memory.Prony
 term = bcg.likelihoods.Path(observed="positions").on(beads.drop_vars(["velocity", "force", "total_energy"]))
 problem = bcg.Problem(model, bcg.priors.default(model), term)
 posterior = bcg.sample(
-    problem, bcg.Conjugate(draws=100 if SMALL else 1000), key=jax.random.key(1), progress=False
+    problem, bcg.Conjugate(draws=150 if SMALL else 1000), key=jax.random.key(1), progress=False
 )
 
 draws = posterior["posterior"]

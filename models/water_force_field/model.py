@@ -17,11 +17,11 @@ SMALL = "BAYESCG_SMALL" in os.environ
 OUTPUT = Path("output")
 
 bcg.enable_x64()
-beads = bcg.data.water(frames=30 if SMALL else None)
+beads = bcg.data.water(frames=40 if SMALL else None)
 model = bcg.Model(bcg.potentials.PairSpline(cutoff=0.9, knots=24))
 problem = bcg.Problem(model, bcg.priors.default(model), bcg.likelihoods.ForceMatching().on(beads))
 posterior = bcg.sample(
-    problem, bcg.Conjugate(draws=100 if SMALL else 1000), key=jax.random.key(0), progress=False
+    problem, bcg.Conjugate(draws=250 if SMALL else 1000), key=jax.random.key(0), progress=False
 )
 identified = bcg.identify(problem, posterior)
 print(identified.summary())

@@ -19,10 +19,10 @@ SMALL = "BAYESCG_SMALL" in os.environ
 OUTPUT = Path("output")
 
 bcg.enable_x64()
-forces = bcg.data.water(frames=16 if SMALL else None)
-motion = bcg.data.water_dynamics(frames=40 if SMALL else None)
+forces = bcg.data.water(frames=32 if SMALL else None)
+motion = bcg.data.water_dynamics(frames=60 if SMALL else None)
 model = bcg.Model(
-    bcg.potentials.PairSpline(cutoff=0.9, knots=8 if SMALL else 24),
+    bcg.potentials.PairSpline(cutoff=0.9, knots=12 if SMALL else 24),
     memory=bcg.memory.OscillatoryProny(modes=1 if SMALL else 2),
 )
 terms = bcg.likelihoods.ForceMatching().on(forces) + bcg.likelihoods.Path(observed="velocities").on(motion)
