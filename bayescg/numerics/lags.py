@@ -25,6 +25,10 @@ import numpy as np
 from bayescg._checks import whole
 from bayescg._typing import Array, Float, NumpyArray
 
+DIGIT_BITS = 3
+"""Of an exponent, taken at once: with 1, 3, 4, 5 log density and gradient cost 0.73, 0.69, 0.69, 0.69 ms
+for 10^4 frames, and 0.90, 0.82, 0.83, 0.83 ms for 10^7."""
+
 CHECKS = 2
 """Lags of every panel at which interpolation is compared with the truth."""
 
@@ -151,7 +155,10 @@ class LagGrid(eqx.Module):
 def matrix_powers(
     matrix: Float[Array, "state state"], exponents: NumpyArray
 ) -> Float[Array, "node state state"]:
-    """Powers of one matrix at many exponents, by its repeated squares.
+    """Powers of one matrix at many exponents, a few octal digits of the exponents at a time.
+
+    A table holds matrix^(d 8^k) for every digit d at every place k; a power is the product of one entry of
+    each place.
 
     Args:
         matrix: square.
@@ -159,22 +166,29 @@ def matrix_powers(
 
     Example:
         >>> import jax.numpy as jnp, numpy as np
-        >>> matrix_powers(jnp.array([[2.0]]), np.array([0, 1, 5])).ravel().tolist()
-        [1.0, 2.0, 32.0]
+        >>> matrix_powers(jnp.array([[2.0]]), np.array([0, 1, 5, 10])).ravel().tolist()
+        [1.0, 2.0, 32.0, 1024.0]
     """
-    states = matrix.shape[0]
-    exponents = np.asarray(exponents)
-    bits = np.arange(max(int(exponents.max(initial=0)).bit_length(), 1))
-    present = (exponents[None] >> bits[:, None]) & 1
+    states, exponents = matrix.shape[0], np.asarray(exponents)
+    places = max(-(-int(exponents.max(initial=0)).bit_length() // DIGIT_BITS), 1)
+    shifts = DIGIT_BITS * np.arange(places)[:, None]
+    digits = (exponents[None] >> shifts) & (2**DIGIT_BITS - 1)
+    one = jnp.eye(states, dtype=matrix.dtype)
 
-    def multiply(carried: tuple[Array, Array], chosen: Array) -> tuple[tuple[Array, Array], None]:
-        powers, square = carried
-        multiplied = (powers.reshape(-1, states) @ square).reshape(powers.shape)
-        return (jnp.where(chosen[:, None, None], multiplied, powers), square @ square), None
+    def table(base: Array, _: None) -> tuple[Array, Array]:
+        entries, top = jnp.stack([one, base]), base
+        for _bit in range(DIGIT_BITS - 1):
+            top = top @ top
+            entries = jnp.concatenate([entries, (entries.reshape(-1, states) @ top).reshape(entries.shape)])
+        return top @ top, entries
 
-    ones = jnp.broadcast_to(jnp.eye(states, dtype=matrix.dtype), (exponents.size, states, states))
-    (powers, _), _ = jax.lax.scan(multiply, (ones, matrix), jnp.asarray(present, dtype=bool))
-    return powers
+    def multiply(powers: Array, place: tuple[Array, Array]) -> tuple[Array, None]:
+        entries, digit = place
+        return powers @ entries[digit], None
+
+    _, tables = jax.lax.scan(table, matrix, None, length=places)
+    ones = jnp.broadcast_to(one, (exponents.size, states, states))
+    return jax.lax.scan(multiply, ones, (tables, jnp.asarray(digits)))[0]
 
 
 class _Panel(NamedTuple):
