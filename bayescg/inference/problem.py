@@ -6,6 +6,7 @@ u being the values of the prior's random variables on an unconstrained scale (lo
 ones), all in one vector. The same problem is a NumPyro program, `numpyro_model`.
 """
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from numpyro.handlers import condition, seed, substitute, trace
 from numpyro.infer.util import constrain_fn, potential_energy
 
 from bayescg._checks import BayescgError, positive, require_x64
-from bayescg._typing import Array, Float, PRNGKeyArray
+from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
 from bayescg.data import state_points, topology
 from bayescg.inference.joint import Joint, completed, latent_shapes, prior_draw
 from bayescg.interfaces import AbstractLikelihood, Term, Terms, Topology
@@ -91,6 +92,7 @@ class Problem(eqx.Module):
     topology: Topology
     terms: tuple[int, ...] = eqx.field(static=True)
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = eqx.field(static=True)
+    starts: Float[Array, "start parameter"] | None
     aside: Aside = eqx.field(static=True)
 
     def __init__(
@@ -112,6 +114,7 @@ class Problem(eqx.Module):
         self.topology = topology(beads)
         self.prior = completed(prior, self.joint, self.observations)
         self.shapes = latent_shapes(self.prior, self.joint)
+        self.starts = None
         self.aside = Aside(beads, "")
         self.aside.fingerprint = _hash(self)
 
@@ -124,20 +127,20 @@ class Problem(eqx.Module):
             joint: another model for the same terms; None for this one.
         """
         joint = self.joint if joint is None else joint
-        part = object.__new__(Problem)
-        fields = {
-            "joint": joint,
-            "prior": prior,
-            "observations": self.observations,
-            "topology": self.topology,
-            "terms": terms,
-            "shapes": latent_shapes(prior, joint),
-            "aside": Aside(self.beads, ""),
-        }
-        for name, value in fields.items():
-            object.__setattr__(part, name, value)
-        part.aside.fingerprint = _hash(part)
-        return part
+        shapes = latent_shapes(prior, joint)
+        part = self._changed(joint=joint, prior=prior, terms=terms, shapes=shapes, starts=None)
+        if self.starts is None or not set(part.labels) <= set(self.labels):
+            return part
+        columns = [self.labels.index(label) for label in part.labels]
+        return part._changed(starts=self.starts[:, jnp.array(columns, int)])
+
+    def started(self, starts: Float[Array | NumpyArray, "start parameter"]) -> "Problem":
+        """The same problem, whose `initial` is one of the starts and no draw from the prior.
+
+        Args:
+            starts: unconstrained vectors; see `bayescg.inference.warm_start`.
+        """
+        return self._changed(starts=jnp.asarray(starts))
 
     @property
     def beads(self) -> xr.Dataset:
@@ -254,7 +257,9 @@ class Problem(eqx.Module):
         return jnp.concatenate([jnp.ravel(value) for value in unconstrained])
 
     def initial(self, key: PRNGKeyArray) -> Float[Array, " parameter"]:
-        """A draw from the prior as an unconstrained vector."""
+        """Where a sampler may begin, unconstrained: one of the starts, else a draw from the prior."""
+        if self.starts is not None:
+            return jax.random.choice(key, self.starts)
         draw = prior_draw(self.prior, self.joint, key)
         return jnp.concatenate([jnp.ravel(value) for value in draw.values()])
 
@@ -276,6 +281,15 @@ class Problem(eqx.Module):
             prefix = f"likelihood.{index}." if several else "likelihood."
             found |= {prefix + path: labels for path, labels in likelihood.coordinates(seen).items()}
         return found
+
+    def _changed(self, **fields: Any) -> "Problem":
+        """A copy with some fields changed and a fingerprint of its own."""
+        copy = object.__new__(Problem)
+        kept = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, value in (kept | fields | {"aside": Aside(self.beads, "")}).items():
+            object.__setattr__(copy, name, value)
+        copy.aside.fingerprint = _hash(copy)
+        return copy
 
     def _unravel(self, u: Array) -> dict[str, Array]:
         """The unconstrained value of every random variable."""

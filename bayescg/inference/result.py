@@ -34,6 +34,7 @@ from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import Sandwich, repaired, sandwich
 from bayescg.inference.thermodynamic_curves import curves_of
+from bayescg.inference.warm_start import warm_start
 from bayescg.likelihoods.explained import explained_force
 from bayescg.likelihoods.statistics import ForceStatistics
 from bayescg.memory.timescales import known_timescales
@@ -56,6 +57,7 @@ def sample(
     *,
     key: PRNGKeyArray,
     cut: bool | None = None,
+    start: xr.DataTree | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -67,6 +69,8 @@ def sample(
         key: source of all randomness; the same key gives the same bits.
         cut: whether the potential is drawn from the other terms alone and the memory given its draws
             (`Cut`); None for yes where many beads have a path likelihood beside another term.
+        start: an earlier result, of less data or a smaller model, from whose draws the sampler begins
+            where names and shapes agree; None for draws from the prior. The posterior is the same.
         checkpoint: folder for the state of a long run; calling again with the same arguments resumes
             it, bit for bit.
         progress: whether to show a bar.
@@ -76,7 +80,8 @@ def sample(
         stand as a JSON list in `attrs["warnings"]`.
 
     Raises:
-        BayescgError: the sampler does not fit the problem, or the checkpoint belongs to another run.
+        BayescgError: the sampler does not fit the problem, the checkpoint belongs to another run, or the
+            earlier result has no parameter of this problem.
         Interrupted: Ctrl-C; the checkpoint keeps what was drawn.
 
     Example:
@@ -90,9 +95,10 @@ def sample(
     """
     started = time.perf_counter()
     sampler = modular(problem, sampler, cut=cut)
-    loop = HostLoop(checkpoint, progress, _fingerprint(problem, sampler, key))
+    begun = problem if start is None else problem.started(warm_start(problem, start))
+    loop = HostLoop(checkpoint, progress, _fingerprint(begun, sampler, key))
     sampler_key, prior_key = jax.random.split(key)
-    draws = sampler.draw(problem, key=sampler_key, loop=loop)
+    draws = sampler.draw(begun, key=sampler_key, loop=loop)
     drawing_seconds = time.perf_counter() - started
     values = _values(problem, draws.positions)
     posterior = _dataset(problem, values)
