@@ -12,6 +12,7 @@ import xarray as xr
 from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.inference.problem import Problem
+from bayescg.inference.thinning import evenly
 
 MOST_STARTS = 64
 """Draws of the earlier posterior that are kept, evenly."""
@@ -54,8 +55,7 @@ def warm_start(problem: Problem, earlier: xr.DataTree) -> NumpyArray:
         f"start must share a random variable with the problem, got {', '.join(draws)} and the problem has "
         f"{', '.join(shapes)}. Give a result of the same model, or leave start out.",
     )
-    count = len(draws[shared[0]])
-    chosen = np.unique(np.linspace(0, count - 1, MOST_STARTS).round().astype(int))
+    chosen = evenly(len(draws[shared[0]]), MOST_STARTS)
     keys = jax.random.split(jax.random.key(0), chosen.size)
 
     def unconstrained(given: tuple[dict[str, jax.Array], jax.Array]) -> jax.Array:

@@ -64,6 +64,7 @@ def posterior(posed):
 
 def test_the_chains_agree_and_hardly_any_transition_diverges(posterior):
     stats = posterior["sample_stats"]
+    # none of 200 diverged; at the usual target acceptance of 0.8 more than 5% did
     assert float(stats["diverging"].mean()) < 0.05
     # p weights about a mode: the log density varies by sqrt(p/2), which is 4
     level = stats["lp"].mean("draw")
@@ -79,9 +80,9 @@ def test_forces_of_frames_not_seen_are_predicted_with_their_error(posed, posteri
         inside = np.mean(missed < 1.645 * found["force_deviation"].values)
         return float(np.sqrt(np.mean(missed**2))), float(inside)
 
-    size = float(np.sqrt((held_out["force"] ** 2).mean()))
     missed, inside = judged(posterior)
-    assert missed < 0.4 * size
+    # 35 weights from 288 components leave sqrt(35/288) of the noise, if the forces were linear in them
+    assert missed < np.sqrt(35 / 288) * NOISE
     # 90% are due; components of one network err together, as a few independent numbers
     assert 0.75 < inside <= 1.0
     # control: draws of a quarter of the width do not cover

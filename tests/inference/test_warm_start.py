@@ -47,8 +47,9 @@ def test_starts_are_the_earlier_draws_and_the_rest_is_of_the_prior(earlier):
     assert abs(logs.mean() - laws.mean()) < 4 * laws.std() / 8
     # and a sampler begins there, in the parts of a cut too
     begun = grown.started(starts)
-    places = jax.vmap(begun.initial)(jax.random.split(jax.random.key(1), 20))
-    assert all(np.any(np.all(np.asarray(place) == starts, axis=1)) for place in places)
+    for part in (begun, begun.part(begun.terms, begun.prior)):
+        places = jax.vmap(part.initial)(jax.random.split(jax.random.key(1), 20))
+        assert all(np.any(np.all(np.asarray(place) == starts, axis=1)) for place in places)
 
 
 def test_the_posterior_is_the_same(made, earlier):
