@@ -15,6 +15,9 @@ KILOCALORIE = 4.184
 FEMTOSECOND = 1e-3
 """One femtosecond in ps."""
 
+BAR = 0.0602214076
+"""One bar in kJ/mol/nm^3."""
+
 UNITS = {
     "time": "ps",
     "position": "nm",

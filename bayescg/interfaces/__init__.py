@@ -27,7 +27,14 @@ from bayescg.interfaces.likelihood import (
 )
 from bayescg.interfaces.mapping import AbstractMapping
 from bayescg.interfaces.memory import AbstractMemory, Drift, SumMemory, Timescales
-from bayescg.interfaces.observable import AbstractObservable, AbstractTimeObservable, Snapshot, Totals
+from bayescg.interfaces.observable import (
+    AbstractEnergyObservable,
+    AbstractObservable,
+    AbstractTimeObservable,
+    Observable,
+    Snapshot,
+    Totals,
+)
 from bayescg.interfaces.potential import (
     AbstractLinearPotential,
     AbstractPairPotential,
@@ -40,6 +47,7 @@ from bayescg.interfaces.potential import (
 
 __all__ = [
     "AbstractConjugateLikelihood",
+    "AbstractEnergyObservable",
     "AbstractLikelihood",
     "AbstractLinearPotential",
     "AbstractMapping",
@@ -53,6 +61,7 @@ __all__ = [
     "Drift",
     "Extent",
     "LinearSum",
+    "Observable",
     "Quadratic",
     "Sampled",
     "Snapshot",

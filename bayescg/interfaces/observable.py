@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from bayescg._typing import Array, Float
 from bayescg.configuration import Configuration, Topology
+from bayescg.interfaces.potential import AbstractPotential
 
 
 class AbstractObservable(eqx.Module):
@@ -27,6 +28,30 @@ class AbstractObservable(eqx.Module):
     @abc.abstractmethod
     def measure(self, configuration: Configuration) -> Array:
         """The observable of one configuration; neighbours in the configuration are not used."""
+
+
+class AbstractEnergyObservable(eqx.Module):
+    """One number or curve per configuration and potential: an energy, or what derives from one.
+
+    In simulations every draw is measured with its own potential; data are measured with the one that is
+    given. The configuration comes with neighbours that are valid for this potential, and with the
+    temperature of its ensemble.
+    """
+
+    name: eqx.AbstractVar[str]
+    units: eqx.AbstractVar[str]
+
+    @abc.abstractmethod
+    def prepare(self, topology: Topology, box: Any) -> Self:
+        """Return the observable with everything fixed that it takes from the system."""
+
+    @abc.abstractmethod
+    def coordinates(self, topology: Topology) -> dict[str, Any]:
+        """Labels of the axes of `measure`, in order: dimension name -> values."""
+
+    @abc.abstractmethod
+    def measure(self, configuration: Configuration, potential: AbstractPotential) -> Array:
+        """The observable of one configuration under this potential."""
 
 
 class Snapshot(NamedTuple):
@@ -92,3 +117,7 @@ class AbstractTimeObservable(eqx.Module):
         """The curve so far, sum / weight; NaN where nothing was sampled."""
         total, weight = self.totals(accumulator)
         return jnp.where(weight > 0, total / jnp.where(weight > 0, weight, 1.0), jnp.nan)
+
+
+Observable = AbstractObservable | AbstractEnergyObservable | AbstractTimeObservable
+"""Anything that can be measured; the first two are of single moments."""

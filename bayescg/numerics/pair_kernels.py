@@ -72,7 +72,7 @@ def search(dims: int) -> Callable[..., int]:
                     displacement[a, p] = gap - edges[a] * np.rint(gap * inverse[a])
         return found
 
-    return _compiled(loop)
+    return compiled(loop)
 
 
 @functools.cache
@@ -135,13 +135,23 @@ def add_slopes(dims: int, degree: int) -> Callable[..., None]:
                     forces[a, i, begin + k] += force
                     forces[a, j, begin + k] -= force
 
-    return _compiled(loop)
+    return compiled(loop)
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(loop: Callable[..., Any], *, fastmath: bool = False) -> Callable[..., Any]:
+    """A loop in machine code, kept for the next process where a folder can be written.
+
+    Args:
+        loop: of numbers and numpy arrays.
+        fastmath: whether numbers are all finite and sums may be taken in any order.
+
+    Example:
+        >>> compiled(lambda x: x + 1)(2)
+        3
+    """
     import numba
 
     try:
-        return numba.njit(cache=True)(loop)
+        return numba.njit(cache=True, fastmath=fastmath)(loop)
     except RuntimeError:  # no folder to keep machine code in: every process compiles anew, in half a second
-        return numba.njit(loop)
+        return numba.njit(fastmath=fastmath)(loop)

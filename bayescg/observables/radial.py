@@ -4,9 +4,11 @@
 
 with n_ab(r) the pairs found in a spherical shell of exact volume v(r), and P_ab the pairs there are,
 so that an ideal gas gives exactly 1. All pairs are counted, not only those within a cutoff. Pairs within a
-molecule, which bonds hold together, can be left out: of n_ab and of P_ab.
+molecule, which bonds hold together, can be left out: of n_ab and of P_ab. With a `maximum` well below half
+the box the cost is linear in beads (on a CPU, by cells); to half the box it is that of all pairs.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescg._checks import BayescgError, positive, require, whole
-from bayescg._typing import Array, Float, NumpyArray
+from bayescg._typing import Array, Float, Int, NumpyArray
 from bayescg.interfaces import (
     AbstractObservable,
     Configuration,
@@ -101,10 +103,21 @@ class RDF(AbstractObservable):
         box, topology = configuration.box, configuration.topology
         if box is None:
             raise BayescgError("box must be periodic for a radial distribution function, got an open system.")
-        kinds, dimension = len(topology.type_names), configuration.positions.shape[1]
-        pairs = type_pairs(kinds)
-        counts = self._counts(configuration, box, len(pairs))
-        volumes = _shell_volumes(self.bins, self._reach(), dimension)
+        counts = self._counts(configuration, box, len(type_pairs(len(topology.type_names))))
+        return self.of_counts(counts, box, topology)
+
+    def of_counts(
+        self, counts: Int[Array, "kind distance"], box: Float[Array, " dim"], topology: Topology
+    ) -> Float[Array, "type_pair distance"]:
+        """g(r) from the pairs that were found in every bin.
+
+        Args:
+            counts: of every pair of types, in the order of `bayescg.interfaces.type_pairs`; without pairs of
+                one molecule where those are left out.
+            box: edge lengths, nm.
+            topology: of the beads.
+        """
+        volumes = _shell_volumes(self.bins, self._reach(), box.shape[0])
         possible = _pairs_of(jnp.zeros_like(topology.types), topology)
         if self.intermolecular:
             possible -= _pairs_of(topology.molecules, topology)
@@ -114,6 +127,30 @@ class RDF(AbstractObservable):
 
     def _counts(self, configuration: Configuration, box: Array, kinds: int) -> Array:
         """Pairs of every kind in every bin, (kind, bin)."""
+        x = configuration.positions
+        if _cells_served(x):
+            by_cells = functools.partial(self._counts_in_cells, kinds=kinds)
+            by_shifts = functools.partial(self._counts_by_shifts, kinds=kinds)
+            return jax.lax.platform_dependent(configuration, box, cpu=by_cells, default=by_shifts)
+        return self._counts_by_shifts(configuration, box, kinds)
+
+    def _counts_in_cells(self, configuration: Configuration, box: Array, kinds: int) -> Array:
+        from bayescg.numerics.cell_loops import pair_counts_in_cells
+
+        topology, x = configuration.topology, configuration.positions
+        number = jnp.arange(len(topology.type_names), dtype=jnp.int32)
+        own = jnp.arange(x.shape[0], dtype=jnp.int32)  # every bead a molecule: no pair is left out
+        return pair_counts_in_cells(
+            x,
+            box.astype(x.dtype),
+            topology.types,
+            type_pair_index(number[:, None], number, number.size),
+            topology.molecules if self.intermolecular else own,
+            maximum=self._reach(),
+            bins=self.bins,
+        )
+
+    def _counts_by_shifts(self, configuration: Configuration, box: Array, kinds: int) -> Array:
         beads = configuration.positions.shape[0]
         # every pair once: bead i with bead i + s, s = 1..N/2; for even N the last s would give each twice
         shifts = jnp.arange(1, beads // 2 + 1, dtype=jnp.int32)
@@ -143,6 +180,14 @@ class RDF(AbstractObservable):
                 f"types must name beads of the system, got {name!r}. It has {', '.join(names)}."
             )
         return [pairs.index(tuple(sorted((names.index(a), names.index(b))))) for a, b in self.types]
+
+
+def _cells_served(positions: Array) -> bool:
+    # numba is imported here, by the first count of a process
+    from bayescg.numerics.cell_loops import counting_served
+
+    usual = positions.dtype in (jnp.float32, jnp.float64) and positions.shape[1] <= 3
+    return usual and positions.size > 0 and counting_served(positions.dtype)
 
 
 def _histogram(

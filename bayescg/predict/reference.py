@@ -1,24 +1,27 @@
 """The same observable on data: what a simulation is held against."""
 
-import jax
-import jax.numpy as jnp
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
 from bayescg._checks import BayescgError, require, require_x64, whole
+from bayescg._typing import NumpyArray
 from bayescg.data import topology, validate
-from bayescg.interfaces import AbstractObservable, AbstractTimeObservable, Configuration
+from bayescg.interfaces import AbstractPotential, AbstractTimeObservable, Observable
+from bayescg.predict.moments import Measurement, Momentary
 from bayescg.predict.ratio import ratio_of_sums
 from bayescg.predict.series import totals_of
 from bayescg.predict.variance import BLOCKS, block_standard_error
 
 
 def evaluate(
-    observable: AbstractObservable | AbstractTimeObservable,
+    observable: Observable,
     beads: xr.Dataset,
     *,
     frames: int | None = None,
     blocks: int = BLOCKS,
+    potential: AbstractPotential | None = None,
 ) -> xr.Dataset:
     """An observable averaged over the frames of a trajectory.
 
@@ -30,14 +33,17 @@ def evaluate(
         beads: frames of beads.
         frames: number of frames, evenly spaced; None for all. An observable over time needs all.
         blocks: contiguous blocks of the standard error.
+        potential: with values, for observables that are an energy or derive from one, such as a pressure;
+            those of `problem.model(values).potential`.
 
     Returns:
         The observable under its name, and its standard error under `<name>_error`; of an observable over
         time also `<name>_weight`, mostly the number of samples.
 
     Raises:
-        BayescgError: fewer than two frames, or data that break the schema; for an observable over time
-            missing velocities, times that are not equally spaced, or a number of frames.
+        BayescgError: fewer than two frames, data that break the schema, no potential where one is needed, or
+            a value that is not finite; for an observable over time missing velocities, times that are not
+            equally spaced, or a number of frames.
 
     Example:
         >>> import bayescg as bcg
@@ -48,6 +54,44 @@ def evaluate(
     require_x64("evaluate")
     if isinstance(observable, AbstractTimeObservable):
         return _over_time(observable, beads, frames, blocks)
+    return _of_moments(observable, beads, frames, blocks, potential)
+
+
+def evaluate_all(
+    observables: Sequence[Observable],
+    beads: xr.Dataset,
+    *,
+    blocks: int = BLOCKS,
+    potential: AbstractPotential | None = None,
+) -> xr.Dataset:
+    """Several observables of a trajectory in one Dataset: what `bayescg.report` takes as a reference.
+
+    Args:
+        observables: those that were simulated, on all frames.
+        beads: frames of beads.
+        blocks: contiguous blocks of the standard error.
+        potential: with values, for a pressure or an energy.
+
+    Raises:
+        BayescgError: as for `evaluate`.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> wanted = [bcg.observables.RDF(bins=60), bcg.observables.Coordination(cutoff=0.35)]
+        >>> sorted(bcg.predict.evaluate_all(wanted, bcg.data.water(frames=3)).data_vars)[:2]
+        ['coordination_number', 'coordination_number_error']
+    """
+    found = [evaluate(one, beads, blocks=blocks, potential=potential) for one in observables]
+    return xr.merge(found, join="exact", compat="no_conflicts", combine_attrs="drop_conflicts")
+
+
+def _of_moments(
+    observable: Momentary,
+    beads: xr.Dataset,
+    frames: int | None,
+    blocks: int,
+    potential: AbstractPotential | None,
+) -> xr.Dataset:
     beads = validate(beads)
     total = beads.sizes["frame"]
     count = total if frames is None else min(whole("frames", frames, minimum=2), total)
@@ -56,17 +100,15 @@ def evaluate(
     shared = topology(chosen)
     boxes = chosen["box"].to_numpy().astype(float) if "box" in chosen else None
     ready = observable.prepare(shared, boxes)
-    nobody = jnp.zeros((chosen.sizes["bead"], 0), jnp.int32)
-    measure = jax.jit(lambda x, box: ready.measure(Configuration(x, box, nobody, shared)))
+    kelvin = chosen.attrs.get("temperature")
+    measure = Measurement(ready, shared, temperature=kelvin, potential=potential)
     values = np.stack(
         [
-            measure(
-                jnp.asarray(chosen["position"].isel(frame=index).to_numpy(), float),
-                None if boxes is None else jnp.asarray(boxes[index]),
-            )
+            measure(chosen["position"].isel(frame=index).to_numpy(), None if boxes is None else boxes[index])
             for index in range(count)
         ]
-    ).astype(np.float64)
+    )
+    _check_finite(ready.name, values)
     labels = ready.coordinates(shared)
     units = {"units": ready.units}
     return xr.Dataset(
@@ -77,6 +119,16 @@ def evaluate(
         coords=labels,
         attrs={"frames": count},
     )
+
+
+def _check_finite(name: str, values: NumpyArray) -> None:
+    bad = np.flatnonzero(~np.isfinite(values.reshape(values.shape[0], -1)).all(axis=1))
+    if bad.size:
+        raise BayescgError(
+            f"{name} must be finite, got NaN or infinity in {bad.size} of {values.shape[0]} frames, the "
+            f"first is {bad[0]}. Look at this frame; for an ADF give more neighbors, for a Custom look at "
+            "its function."
+        )
 
 
 def _over_time(

@@ -1,4 +1,4 @@
-"""Where a simulated curve and that of the data differ by more than both are uncertain."""
+"""Where a simulated curve, or number, and that of the data differ by more than both are uncertain."""
 
 from typing import NamedTuple
 
@@ -6,20 +6,16 @@ import numpy as np
 import xarray as xr
 
 from bayescg._typing import NumpyArray
-from bayescg.viz.predictive import (
-    NORMAL_95,
-    aligned_reference,
-    curve_axis,
-    observable_summary,
-    row_dimension,
-)
+from bayescg.viz.numbers import NORMAL_95
+from bayescg.viz.observable_layout import aligned_reference, curve_axis, separate
+from bayescg.viz.predictive import observable_summary
 
 
 class Peak(NamedTuple):
     """The highest point of a curve.
 
     Attributes:
-        place: on the axis.
+        place: on the axis; NaN of a number.
         low: lower end of the 95 % interval.
         value: median, or the value of the data.
         high: upper end.
@@ -32,14 +28,14 @@ class Peak(NamedTuple):
 
 
 class Deviation(NamedTuple):
-    """How a simulated curve differs from that of the data, for one pair of types.
+    """How a simulated curve, or number, differs from that of the data, for one pair of types.
 
     Attributes:
         pair: name of the pair of types; empty where the curve has none.
         regions: (begin, end) of every stretch where the data lie outside the band.
         fraction: part of the compared points that lie in them.
         largest: simulated minus data where that is largest in size.
-        place: where.
+        place: where; NaN of a number, which is its own highest point.
         simulated: highest point of the median over draws; its interval is the 95 % band widened by the
             95 % error of the mean over draws, so that few or short simulations show.
         data: highest point of the data, with its 95 % error.
@@ -55,7 +51,7 @@ class Deviation(NamedTuple):
 
 
 def deviations(simulated: xr.DataTree, name: str, reference: xr.Dataset) -> list[Deviation]:
-    """Compare every curve of an observable with the data.
+    """Compare every curve, or number, of an observable with the data.
 
     A point deviates if the data lie outside the 95 % band of the posterior widened by the 95 % errors of
     the data and of the mean over draws. Points where both curves are zero are not compared.
@@ -66,7 +62,7 @@ def deviations(simulated: xr.DataTree, name: str, reference: xr.Dataset) -> list
         reference: from `bayescg.predict.evaluate`.
 
     Returns:
-        One entry per pair of types.
+        One entry per curve or number.
 
     Raises:
         BayescgError: the observable is not there, or the reference has other points.
@@ -85,19 +81,16 @@ def deviations(simulated: xr.DataTree, name: str, reference: xr.Dataset) -> list
         ([(2.0, 3.0)], 0.4)
     """
     found = observable_summary(simulated, name)
-    axis, data = curve_axis(found, name), aligned_reference(found, reference, name)
-    rows = row_dimension(found)
-    if rows is None:
-        return [_of_curve("", found, data, axis)]
-    return [
-        _of_curve(str(name), found.sel({rows: name}), data.sel({rows: name}), axis)
-        for name in found[rows].values
-    ]
+    axis, data = curve_axis(found), aligned_reference(found, reference, name)
+    if axis is None:  # a number is a curve of one point, which is nowhere
+        axis = "nowhere"
+        found, data = (part.expand_dims({axis: [np.nan]}) for part in (found, data))
+    return [_of_curve(label, found.isel(at), data.isel(at), axis) for label, at in separate(found, axis)]
 
 
 def _of_curve(pair: str, found: xr.Dataset, data: xr.Dataset, axis: str) -> Deviation:
     x, band = found[axis].values, found["band"].transpose("quantile", axis).values
-    value, error = data["value"].values, data["error"].values
+    value, error = data["reference"].values, data["reference_error"].values
     tolerance = NORMAL_95 * np.hypot(error, np.nan_to_num(found["mean_error"].values))
     compared = (value != 0) | (np.abs(band).max(axis=0) > 0)
     outside = compared & ((value < band[0] - tolerance) | (value > band[-1] + tolerance))

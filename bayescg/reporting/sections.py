@@ -20,8 +20,9 @@ from bayescg.reporting.sentences import (
     warnings_of,
     worst_of,
 )
+from bayescg.viz.observable_layout import axis_unit, curve_axis, observable_label
 from bayescg.viz.posterior import parameter_unit
-from bayescg.viz.predictive import AXIS_UNITS, NAMES, curve_axis, observable_summary
+from bayescg.viz.predictive import observable_summary
 from bayescg.viz.stored import distance_counts, first_sampled, pair_curves, temperature
 
 Section = tuple[str, list[str]]
@@ -172,18 +173,12 @@ def structure(simulated: xr.DataTree, reference: xr.Dataset | None) -> Section:
     parts = [paragraph(_settings(simulated))]
     for name in map(str, simulated["summary"].children):
         held = reference if reference is not None and name in reference else None
-        label = NAMES.get(name, name.replace("_", " "))
+        found, label = observable_summary(simulated, name), observable_label(name)
         parts.append(
             figure(
                 viz.plot_observable(simulated, name, reference=held),
                 alt=f"{label} simulated with posterior draws{'' if held is None else ', beside the data'}.",
-                caption=f"{label}: spread between posterior draws, freed from the Monte Carlo error of the "
-                "finite simulations, which is shown apart (right, below)."
-                + (
-                    ""
-                    if held is None
-                    else " Right, above: difference from the data, their 95 % error in grey."
-                ),
+                caption=_caption(label, numbers=curve_axis(found) is None, compared=held is not None),
             )
         )
     if reference is not None:
@@ -235,11 +230,24 @@ def _compared(simulated: xr.DataTree, reference: xr.Dataset) -> list[str]:
     sentences = []
     for name in _names(simulated, reference):
         found = observable_summary(simulated, name)
-        axis = curve_axis(found, name)
-        unit = str(found[axis].attrs.get("units", AXIS_UNITS.get(axis, "")))
-        label = NAMES.get(name, name.replace("_", " "))
+        unit, label = axis_unit(found, curve_axis(found)), observable_label(name)
         sentences += deviation_sentences(deviations(simulated, name, reference), label, unit)
     return sentences
+
+
+def _caption(label: str, *, numbers: bool, compared: bool) -> str:
+    """Of the figure of an observable."""
+    text = (
+        f"{label}: spread between posterior draws, freed from the Monte Carlo error of the finite "
+        f"simulations, which is shown apart ({'right' if numbers else 'right, below'})."
+    )
+    if compared:
+        text += (
+            " Black: the data."
+            if numbers
+            else " Right, above: difference from the data, their 95 % error in grey."
+        )
+    return text
 
 
 def _names(simulated: xr.DataTree, reference: xr.Dataset) -> list[str]:

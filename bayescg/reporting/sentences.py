@@ -143,7 +143,7 @@ def deviation_sentences(found: list[Deviation], label: str, unit: str) -> list[s
     Args:
         found: from `deviations`.
         label: of the observable, `g(r)`.
-        unit: of its axis.
+        unit: of its axis; of its values where they are numbers.
 
     Example:
         >>> from bayescg.reporting.deviation import Peak
@@ -153,6 +153,9 @@ def deviation_sentences(found: list[Deviation], label: str, unit: str) -> list[s
     """
     sentences = []
     for one in found:
+        if np.isnan(one.data.place):
+            sentences.append(_number_sentence(one, label, unit))
+            continue
         head = (
             f"{one.pair} {label}: the simulated maximum is {one.simulated.value:.2f} "
             f"[{one.simulated.low:.2f}, {one.simulated.high:.2f}] at {one.simulated.place:.3f} {unit}, that "
@@ -173,6 +176,16 @@ def deviation_sentences(found: list[Deviation], label: str, unit: str) -> list[s
             f"{one.place:.2f} {unit}."
         )
     return sentences
+
+
+def _number_sentence(one: Deviation, label: str, unit: str) -> str:
+    verdict = "outside" if one.regions else "within"
+    units = f" {unit}" if unit not in ("", "1") else ""
+    return (
+        f"{one.pair} {label}: {one.simulated.value:.4g} [{one.simulated.low:.4g}, {one.simulated.high:.4g}]"
+        f"{units} simulated, {one.data.value:.4g} [{one.data.low:.4g}, {one.data.high:.4g}]{units} in the "
+        f"data, which lie {verdict} the 95 % band, up to their own error."
+    ).strip()
 
 
 WHY_DEVIATION = (

@@ -11,7 +11,8 @@ from bayescg.reporting.motion import Motion, motion_sentences
 from bayescg.reporting.potential import potential_table
 from bayescg.reporting.reference import reference_of
 from bayescg.reporting.sentences import warnings_of, worst_of
-from bayescg.viz.predictive import AXIS_UNITS, NAMES, curve_axis, observable_summary
+from bayescg.viz.observable_layout import axis_unit, curve_axis, observable_label
+from bayescg.viz.predictive import observable_summary
 
 WIDTH = 88
 """Columns of a terminal that everybody has."""
@@ -134,16 +135,20 @@ def _explained(posterior: xr.DataTree) -> list[str]:
 def _structure(simulated: xr.DataTree, reference: xr.Dataset | None) -> list[str]:
     lines: list[str] = []
     for name in map(str, simulated["summary"].children):
-        label = NAMES.get(name, name.replace("_", " "))
+        label = observable_label(name)
         if reference is None or name not in reference:
             draws = simulated["posterior_predictive"].sizes["draw"]
             lines += _item(label[: MARGIN - 1], [f"simulated with {draws} posterior draws"])
             continue
         found = observable_summary(simulated, name)
-        axis = curve_axis(found, name)
-        unit = found[axis].attrs.get("units", AXIS_UNITS.get(axis, ""))
+        axis = curve_axis(found)
+        unit = axis_unit(found, axis)
         sentences = [
-            f"{one.pair} maximum {one.simulated.value:.2f} [{one.simulated.low:.2f}, "
+            f"{one.pair} {one.simulated.value:.4g} [{one.simulated.low:.4g}, {one.simulated.high:.4g}] "
+            f"{unit}, data {one.data.value:.4g} [{one.data.low:.4g}, {one.data.high:.4g}] {unit}, "
+            f"{'outside' if one.regions else 'within'} the 95 % band".strip()
+            if axis is None
+            else f"{one.pair} maximum {one.simulated.value:.2f} [{one.simulated.low:.2f}, "
             f"{one.simulated.high:.2f}] at {one.simulated.place:.3f} {unit}, data {one.data.value:.2f} "
             f"[{one.data.low:.2f}, {one.data.high:.2f}] at {one.data.place:.3f} {unit}; the data leave the "
             f"95 % band at {100 * one.fraction:.0f} % of the points, by {one.largest:+.2f} at most"

@@ -1,6 +1,6 @@
 """A simulated observable with the posterior's band, beside the same observable of the data.
 
-Three panels per pair of bead types, kind of bond, angle or dihedral:
+Three panels per curve, of a pair of bead types, a kind of bond, angle or dihedral:
 
 - the curve: 50 % and 95 % of the spread between draws, freed from the Monte Carlo error of the finite
   simulations, and the reference with its 95 % error;
@@ -8,6 +8,8 @@ Three panels per pair of bead types, kind of bond, angle or dihedral:
   there, not only uncertain;
 - the three standard deviations: between draws (what the data leave open), of the mean over draws from
   finite simulations, and of the reference.
+
+An observable that is a number, or one per pair of types, is drawn as such (`bayescg.viz.numbers`).
 """
 
 import numpy as np
@@ -17,28 +19,16 @@ from matplotlib.figure import Figure
 
 from bayescg._checks import BayescgError
 from bayescg._typing import NumpyArray
+from bayescg.viz.numbers import NORMAL_95, draw_numbers
+from bayescg.viz.observable_layout import (
+    MOST_CURVES,
+    aligned_reference,
+    axis_unit,
+    curve_axis,
+    observable_label,
+    separate,
+)
 from bayescg.viz.style import BLACK, BLUE, GREY, ORANGE, new_figure, panel_title, printed_unit, styled
-
-AXIS_UNITS = {"distance": "nm", "lag_time": "ps", "time": "ps", "angle": "rad"}
-"""Unit of an axis that carries none."""
-
-NAMES = {
-    "radial_distribution": "g(r)",
-    "distance": "distance r",
-    "velocity_correlation": "velocity autocorrelation",
-    "mean_square_displacement": "mean square displacement",
-    "lag_time": "time lag",
-    "bond_length_distribution": "probability density",
-    "bond_angle_distribution": "probability density",
-    "dihedral_angle_distribution": "probability density",
-}
-"""How observables and axes are written; others by their own names."""
-
-ROWS = ("type_pair", "bond_type", "angle_type", "dihedral_type")
-"""Dimensions along which an observable has one curve after another."""
-
-NORMAL_95 = 1.959964
-"""Standard deviations that hold 95 % of a normal distribution on either side together."""
 
 ROW_HEIGHT = 3.7
 """Inches per pair of types."""
@@ -54,14 +44,14 @@ def plot_observable(
 
     Args:
         simulated: from `bayescg.simulate`.
-        observable_name: an observable that was measured as a curve.
+        observable_name: an observable that was measured; of more than 12 curves the first are drawn.
         reference: of the data, from `bayescg.predict.evaluate`: the observable and `<name>_error`.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        BayescgError: the observable was not measured, or is no curve; the reference's points differ.
+        BayescgError: the observable was not measured; the reference's points or labels differ.
 
     Example:
         >>> r, draws = np.linspace(0.1, 1, 10), np.random.default_rng(0).normal(size=(5, 10))
@@ -76,18 +66,18 @@ def plot_observable(
         'g(r) (1)'
     """
     found = observable_summary(simulated, observable_name)
-    axis = curve_axis(found, observable_name)
+    axis = curve_axis(found)
     if reference is not None:
         reference = aligned_reference(found, reference, observable_name)
-    rows = row_dimension(found)
-    pairs = [""] if rows is None else [str(name) for name in found[rows].values]
     with styled():
-        figure = new_figure(ROW_HEIGHT * len(pairs))
-        parts = np.atleast_1d(np.asarray(figure.subfigures(len(pairs), 1), dtype=object))
-        for name, part in zip(pairs, parts, strict=True):
-            chosen = found if rows is None else found.sel({rows: name})
-            held = reference if reference is None or rows is None else reference.sel({rows: name})
-            _row(part, chosen, held, observable_name, axis, name)
+        if axis is None:
+            return draw_numbers(found, reference, observable_name)
+        curves = separate(found, axis)[:MOST_CURVES]
+        figure = new_figure(ROW_HEIGHT * len(curves))
+        parts = np.atleast_1d(np.asarray(figure.subfigures(len(curves), 1), dtype=object))
+        for (name, at), part in zip(curves, parts, strict=True):
+            held = None if reference is None else reference.isel(at)
+            _row(part, found.isel(at), held, observable_name, axis, name)
     return figure
 
 
@@ -111,79 +101,21 @@ def observable_summary(simulated: xr.DataTree, name: str) -> xr.Dataset:
     return simulated[f"summary/{name}"].to_dataset()
 
 
-def row_dimension(found: xr.Dataset) -> str | None:
-    """The dimension along which one curve follows another; None where there is one curve.
-
-    Example:
-        >>> row_dimension(xr.Dataset({"mean": (("bond_type", "bond_length"), np.ones((1, 2)))}))
-        'bond_type'
-    """
-    return next((name for name in ROWS if name in found.dims), None)
-
-
-def curve_axis(found: xr.Dataset, name: str) -> str:
-    """The dimension a curve runs along.
-
-    Raises:
-        BayescgError: there is none, or more than one.
-
-    Example:
-        >>> curve_axis(xr.Dataset({"mean": (("type_pair", "distance"), np.ones((1, 2)))}), "g")
-        'distance'
-    """
-    dims = [str(dim) for dim in found["mean"].dims if dim not in ROWS]
-    if len(dims) != 1:
-        raise BayescgError(f"observable {name!r} must be a curve to be drawn, got the dimensions {dims}.")
-    return dims[0]
-
-
-def aligned_reference(found: xr.Dataset, reference: xr.Dataset, name: str) -> xr.Dataset:
-    """The reference on the points of the simulated curve, as `value` and `error`.
-
-    Raises:
-        BayescgError: it lacks the observable, or has other points.
-
-    Example:
-        >>> found = xr.Dataset({"mean": ("distance", [1.0, 2.0])}, {"distance": [0.1, 0.2]})
-        >>> data = xr.Dataset({"g": ("distance", [1.0, 2.0])}, {"distance": [0.1, 0.2]})
-        >>> sorted(aligned_reference(found, data, "g").data_vars)
-        ['error', 'value']
-    """
-    if name not in reference:
-        listed = ", ".join(map(str, reference.data_vars)) or "none"
-        raise BayescgError(
-            f"reference must hold {name!r}, got {listed}. "
-            "Make it by bayescg.predict.evaluate(observable, beads)."
-        )
-    axis = curve_axis(found, name)
-    here, there = found[axis].values, reference[axis].values
-    if here.shape != there.shape or not np.allclose(here, there, rtol=0, atol=1e-6 * abs(here).max()):
-        raise BayescgError(
-            f"reference must have the points of the simulated curve along {axis}, got {there.size} from "
-            f"{there[0]:.4g} to {there[-1]:.4g} against {here.size} from {here[0]:.4g} to {here[-1]:.4g}. "
-            "Evaluate it with the same observable."
-        )
-    error = reference.get(f"{name}_error", xr.zeros_like(reference[name]))
-    return xr.Dataset({"value": reference[name], "error": error}).assign_coords({axis: here})
-
-
 def _row(
     part: object, found: xr.Dataset, reference: xr.Dataset | None, name: str, axis: str, pair: str
 ) -> None:
     """The panels of one pair of types."""
     x, band = found[axis].values, found["band"].transpose("quantile", axis).values
     unit = printed_unit(found["mean"].attrs.get("units", "1"))
-    label = NAMES.get(name, name.replace("_", " "))
-    x_label = (
-        f"{NAMES.get(axis, axis)} ({printed_unit(found[axis].attrs.get('units', AXIS_UNITS.get(axis, '1')))})"
-    )
+    label = observable_label(name)
+    x_label = f"{observable_label(axis)} ({printed_unit(axis_unit(found, axis) or '1')})"
     panels = part.subplot_mosaic(  # type: ignore[attr-defined]
         [["curve", "difference"], ["curve", "spread"]], width_ratios=(4, 3)
     )
     curve, difference, spread = panels["curve"], panels["difference"], panels["spread"]
     _bands(curve, x, band)
     if reference is not None:
-        value, error = reference["value"].values, NORMAL_95 * reference["error"].values
+        value, error = reference["reference"].values, NORMAL_95 * reference["reference_error"].values
         curve.fill_between(x, value - error, value + error, color=GREY, alpha=0.35, linewidth=0)
         curve.plot(x, value, color=BLACK, linestyle="--", label="data (95 % error in grey)")
         _bands(difference, x, band - value)
@@ -202,7 +134,7 @@ def _row(
         axes.set_xlabel(x_label)
     difference.sharex(spread)
     difference.tick_params(labelbottom=False)
-    begin = _first_nonzero(band, None if reference is None else reference["value"].values)
+    begin = _first_nonzero(band, None if reference is None else reference["reference"].values)
     for axes in (curve, spread):
         axes.set_xlim(float(x[max(begin - 3, 0)]), float(x[-1]))
     curve.legend(loc="upper right")
@@ -223,7 +155,7 @@ def _spread(axes: Axes, x: NumpyArray, found: xr.Dataset, reference: xr.Dataset 
         (found["within_draw_sd"].values, ORANGE, ":", "Monte Carlo error of one draw"),
     ]
     if reference is not None:
-        lines.append((reference["error"].values, BLACK, "--", "data"))
+        lines.append((reference["reference_error"].values, BLACK, "--", "data"))
     largest = 0.0
     for values, color, line, label in lines:
         axes.plot(x, values, line, color=color, label=label)

@@ -106,6 +106,49 @@ def test_an_interrupt_can_come_again_and_again(tmp_path, reference):
     same(stage, reference)
 
 
+def long_enough(records):
+    """After the third chunk, from the records alone."""
+    return len(records["n"]) >= 3 * CHUNK
+
+
+def test_a_stage_ends_when_its_records_are_enough(tmp_path, reference):
+    asked = []
+
+    def enough(records):
+        asked.append(len(records["n"]))
+        return long_enough(records)
+
+    loop = HostLoop(tmp_path, progress=False)
+    stage = loop.run("sample", walk, begin(), total=TOTAL, chunk=CHUNK, enough=enough)
+    assert asked == [5, 10, 15]
+    np.testing.assert_array_equal(stage.records["x"], reference.records["x"][:15])
+    np.testing.assert_array_equal(stage.carry[1], reference.records["x"][14])
+    # a finished stage is read, and goes on to the same end where more is asked of it
+    again = loop.run("sample", untouchable, begin(), total=TOTAL, chunk=CHUNK, enough=long_enough)
+    np.testing.assert_array_equal(again.records["x"], stage.records["x"])
+    same(loop.run("sample", walk, begin(), total=TOTAL, chunk=CHUNK), reference)
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+def test_a_resumed_stage_ends_where_the_uninterrupted_one_does(tmp_path, after):
+    def enough(records):
+        return len(records["n"]) >= 4 * CHUNK
+
+    straight = HostLoop(progress=False).run("sample", walk, begin(), total=TOTAL, chunk=CHUNK, enough=enough)
+    loop = HostLoop(tmp_path, progress=False)
+    step = interrupting(walk, after=after)
+    with pytest.raises(Interrupted):
+        loop.run("sample", step, begin(), total=TOTAL, chunk=CHUNK, enough=enough)
+    same(loop.run("sample", walk, begin(), total=TOTAL, chunk=CHUNK, enough=enough), straight)
+    # negative control: a rule that asks the clock or counts its calls would not
+    assert len(straight.records["n"]) == 4 * CHUNK
+
+
+def test_records_that_are_not_kept_cannot_be_enough():
+    with pytest.raises(BayescgError, match="keep must be True"):
+        HostLoop(progress=False).run("a", walk, begin(), total=5, chunk=5, keep=False, enough=long_enough)
+
+
 def test_finished_stages_are_read_not_computed(tmp_path, reference):
     loop = HostLoop(tmp_path, progress=False)
     loop.run("warmup", walk, begin(), total=TOTAL, chunk=CHUNK, keep=False)

@@ -14,7 +14,7 @@ def loop_without_a_file():
 
 
 def test_without_a_folder_for_machine_code_loops_compile_all_the_same():
-    assert pair_kernels._compiled(loop_without_a_file())(3) == 6
+    assert pair_kernels.compiled(loop_without_a_file())(3) == 6
     # control: asking numba to keep it is refused
     numba = pytest.importorskip("numba")
     with pytest.raises(RuntimeError, match="cannot cache"):

@@ -69,10 +69,31 @@ def test_rdf_in_chunks_equals_rdf_at_once(monkeypatch):
     box, topology = np.full(3, 2.0), topology_of(np.zeros(23, int))
     positions = rng.uniform(0, 2, size=(23, 3))
     observable = RDF(bins=10).prepare(topology, box)
+    monkeypatch.setattr(radial, "_cells_served", lambda positions: False)  # as on an accelerator
     whole = measure(observable, positions, box, topology)
     monkeypatch.setattr(radial, "PAIRS_AT_ONCE", 60)  # two shifts at a time, and padding in the last chunk
     jax.clear_caches()
     np.testing.assert_array_equal(measure(observable, positions, box, topology), whole)
+
+
+@pytest.mark.parametrize("edges", [(6.0, 5.0, 7.0), (2.0, 9.0, 9.0), (8.0, 9.0)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_counts_by_cells_are_those_of_all_pairs(edges, dtype, monkeypatch):
+    rng, beads, box = np.random.default_rng(4), 301, np.array(edges)
+    positions = rng.uniform(-1, 2, size=(beads, len(edges))) * box
+    positions[:60] = positions[60] + 0.3 * rng.normal(size=(60, len(edges)))  # crowded
+    topology = eqx.tree_at(lambda t: t.molecules, topology_of(np.arange(beads) % 3), jnp.arange(beads) // 2)
+    configuration = Configuration(
+        jnp.asarray(positions, dtype), jnp.asarray(box, dtype), jnp.zeros((beads, 0), int), topology
+    )
+    for intermolecular in (True, False):
+        observable = RDF(maximum=0.8, bins=40, intermolecular=intermolecular).prepare(topology, box)
+        found = eqx.filter_jit(observable.measure)(configuration)
+        with monkeypatch.context() as patch:
+            patch.setattr(radial, "_cells_served", lambda positions: False)
+            expected = eqx.filter_jit(lambda c, o=observable: o.measure(c))(configuration)
+        np.testing.assert_array_equal(found, expected)
+        assert found[:, 3:].any(axis=1).all()  # there was something to count in every kind of pair
 
 
 def test_ideal_gas_has_no_structure():

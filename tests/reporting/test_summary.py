@@ -1,12 +1,13 @@
 """The terminal summary fits on a screen and says what the result says."""
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from bayescg.reporting import summary
+from bayescg.reporting import sections, summary
 from bayescg.reporting.potential import potential_table, sandwich_sentence
 from bayescg.reporting.sentences import explained_sentences, sampling_sentence, worst_of
-from tests.synthetic_result import explained, make_result, make_simulated
+from tests.synthetic_result import explained, make_reference, make_result, make_simulated
 
 
 def test_it_fits_on_a_terminal(result, identified, simulated, reference):
@@ -31,6 +32,30 @@ def test_warnings_of_the_simulation_are_shown(result):
     simulated = make_simulated()
     simulated.attrs["warnings"] = '["2 of 40 simulations exploded."]'
     assert "2 of 40 simulations exploded." in summary(result, None, simulated)
+
+
+def test_numbers_are_told_beside_the_data_and_drawn_in_the_report(result):
+    """A pressure that the data contradict, and coordination numbers that have no data."""
+    simulated, quantiles = make_simulated(), [0.025, 0.25, 0.5, 0.75, 0.975]
+    for name, dims, labels in (("pressure", (), {}), ("number", ("pair",), {"pair": ["A-A", "A-B"]})):
+        values = np.full([2] * len(dims), 5.0)
+        node = xr.Dataset(
+            {key: (dims, values, {"units": "bar"}) for key in ("mean", "between_draw_sd")}, labels
+        )
+        node["within_draw_sd"] = node["mean_error"] = 0.1 * node["between_draw_sd"]
+        node["band"] = (
+            xr.DataArray([4.0, 4.5, 5.0, 5.5, 6.0], {"quantile": quantiles}, "quantile") * node["mean"] / 5
+        )
+        simulated[f"summary/{name}"] = xr.DataTree(node)
+    data = make_reference(2.5).assign(pressure=9.0, pressure_error=0.5)
+    text = " ".join(summary(result, None, simulated, reference=data).split())
+    assert "5 [3.02, 6.98] bar, data 9 [8.02, 9.98] bar, outside the 95 % band" in text
+    title, parts = sections.structure(simulated, data)
+    page = "".join(parts)
+    assert title == "Simulations with posterior draws"
+    assert page.count("<img") + page.count("<svg") >= 3
+    assert "pressure: 5 [3.02, 6.98] bar simulated, 9 [8.02, 9.98] bar in the data, which lie outside" in page
+    assert "shown apart (right). Black: the data." in page
 
 
 def test_table_holds_the_median_and_half_the_interval(result):

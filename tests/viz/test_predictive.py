@@ -7,6 +7,7 @@ import xarray as xr
 import bayescg as bcg
 from bayescg import viz
 from bayescg.reporting.deviation import deviations
+from bayescg.reporting.sentences import deviation_sentences
 from tests.synthetic_result import make_reference, make_simulated
 
 
@@ -94,7 +95,64 @@ def test_a_reference_without_the_observable_is_refused(simulated):
         viz.plot_observable(simulated, reference=xr.Dataset({"x": 1.0}))
 
 
-def test_a_number_is_no_curve(simulated):
-    tree = xr.DataTree.from_dict({"summary/pressure": xr.Dataset({"mean": 1.0})})
-    with pytest.raises(bcg.BayescgError, match="must be a curve"):
-        viz.plot_observable(tree, "pressure")
+def summary_of(values, dims, coords, units="bar"):
+    """Draws (draw, ...) as `bayescg.simulate` summarises them."""
+    quantiles = [0.025, 0.25, 0.5, 0.75, 0.975]
+    parts = {name: (dims, values.std(axis=0), {"units": units}) for name in ("between_draw_sd", "mean_error")}
+    parts["within_draw_sd"] = (dims, 0.1 * values.std(axis=0), {"units": units})
+    parts["mean"] = (dims, values.mean(axis=0), {"units": units})
+    parts["band"] = (("quantile", *dims), np.quantile(values, quantiles, axis=0))
+    return xr.Dataset(parts, coords | {"quantile": quantiles})
+
+
+def drawn(name, node, reference=None):
+    return viz.plot_observable(xr.DataTree.from_dict({f"summary/{name}": node}), name, reference=reference)
+
+
+def test_a_number_is_drawn_as_an_interval_beside_the_data():
+    draws = np.random.default_rng(0).normal(10.0, 2.0, 400)
+    node = summary_of(draws, (), {})
+    data = xr.Dataset({"pressure": 13.0, "pressure_error": 0.5})
+    values, spread = drawn("pressure", node, data).axes
+    assert values.get_xlabel() == "pressure (bar)"
+    assert spread.get_xlabel() == "standard deviation (bar)"
+    band = values.lines[0].get_xdata()
+    assert band == pytest.approx(np.quantile(draws, [0.025, 0.975]))
+    named = dict(zip(*values.get_legend_handles_labels()[::-1], strict=True))
+    assert named["data (95 % error)"].lines[0].get_xdata() == [13.0]
+    assert len(drawn("pressure", node).axes[0].lines) < len(values.lines)
+
+
+def test_numbers_of_pairs_have_a_line_each_and_the_data_are_found_by_their_label():
+    pairs = ["A-A", "A-B"]
+    draws = np.random.default_rng(0).normal([4.0, 8.0], 0.1, size=(400, 2))
+    node = summary_of(draws, ("center_neighbor",), {"center_neighbor": pairs}, units="1")
+    data = xr.Dataset(
+        {"n": ("center_neighbor", [9.0, 4.0]), "n_error": ("center_neighbor", [0.1, 0.1])},
+        {"center_neighbor": pairs[::-1]},
+    )
+    values, _ = drawn("n", node, data).axes
+    assert [tick.get_text() for tick in values.get_yticklabels()] == pairs
+    tree = xr.DataTree.from_dict({"summary/n": node})
+    same, other = deviations(tree, "n", data)
+    assert (same.pair, same.regions, same.fraction) == ("A-A", [], 0.0)
+    assert other.fraction == 1.0
+    assert other.largest == pytest.approx(-1.0, abs=0.05)
+    sentences = deviation_sentences([same, other], "number", "1")
+    assert sentences[0].startswith("A-A number: 3.989 [")
+    assert "within the 95 % band" in sentences[0]
+    assert "outside the 95 % band" in sentences[1]
+    with pytest.raises(bcg.BayescgError, match="must have the labels"):
+        drawn("n", node, data.assign_coords(center_neighbor=["A-A", "B-B"]))
+
+
+def test_any_dimensions_are_drawn_as_curves_along_the_last_numeric_one():
+    x, y, kinds = [0.1, 0.2], np.linspace(1, 2, 5), ["a", "b"]
+    draws = np.random.default_rng(0).normal(size=(50, 2, 2, 5))
+    node = summary_of(draws, ("kind", "x", "y"), {"kind": kinds, "x": x, "y": ("y", y, {"units": "rad"})})
+    figure = drawn("map", node)
+    titles = [panels(figure, part)[0].get_title(loc="left") for part in range(4)]
+    assert titles == ["a, x 0.1", "a, x 0.2", "b, x 0.1", "b, x 0.2"]
+    assert panels(figure)[0].get_xlabel() == "y (rad)"
+    with pytest.raises(bcg.BayescgError, match="must have the dimensions"):
+        drawn("map", node, xr.Dataset({"map": ("y", y)}, {"y": y}))
