@@ -21,9 +21,11 @@ import numpy as np
 
 from bayescg._checks import require
 from bayescg._typing import Array, NumpyArray
+from bayescg.dynamics.integrators import begin
 from bayescg.dynamics.langevin import Record, advance
 from bayescg.dynamics.neighbors import find_neighbors, roomy_capacity
-from bayescg.dynamics.walker import Motion, Observables, System, Thermostat, Walker, begin
+from bayescg.dynamics.recorder import TrajectoryRecorder
+from bayescg.dynamics.walker import Motion, Observables, System, Thermostat, Walker
 
 REACH = 0.8
 """A list is rebuilt once a bead has moved by this part of half the skin; the rest is for the next step."""
@@ -64,10 +66,11 @@ class Engine:
         *,
         draws: int,
         warmup: int,
+        recorder: TrajectoryRecorder | None = None,
     ) -> None:
         self.motions, self.system, self.thermostat = motions, system, thermostat
         self.observables, self.warmup = observables, warmup
-        self.draws = draws
+        self.draws, self.recorder = draws, recorder
         self.pool = ThreadPoolExecutor(os.cpu_count())
         self.batched = jax.default_backend() != "cpu"
         self._compiled: set[int] = set()
@@ -123,14 +126,33 @@ class Engine:
                     results[draw] = walker, record
             if widest > capacity:
                 capacity = roomy_capacity(widest, ensemble.walkers.position.shape[1])
-        walkers, records = stack([results[draw] for draw in range(self.draws)])
+        ordered = [results[draw] for draw in range(self.draws)]
+        self._hand_out(int(ensemble.record), [record for _, record in ordered])
+        walkers, records = stack([(walker, record._replace(recorded=None)) for walker, record in ordered])
         row = {"temperature": np.asarray(records.temperature)}
         row |= {f"mean_{index}": np.asarray(mean) for index, mean in enumerate(records.means)}
         for index, totals in enumerate(records.totals):
             row |= {f"sum_{index}": np.asarray(totals.sum), f"weight_{index}": np.asarray(totals.weight)}
+        row |= {
+            name: np.asarray(values)
+            for name, values in (("volume", records.volume), ("energy", records.energy))
+            if values is not None
+        }
         row["exploded"] = np.asarray(walkers.exploded)
         counted = np.asarray(ensemble.record) + 1
         return Ensemble(walkers, counted, np.full((), capacity, np.int64), reach, stale, overflows), row
+
+    def _hand_out(self, record: int, outcomes: list[Record]) -> None:
+        """The measured moments of a record, to the trajectory."""
+        if self.recorder is None or record < self.warmup:
+            return
+        moments = {}
+        for draw, outcome in enumerate(outcomes):
+            assert outcome.recorded is not None  # there where there is a recorder
+            # a draw that explodes in this record has whole moments before, and none after
+            whole = int(np.sum(outcome.recorded.whole))
+            moments[draw] = {k: np.asarray(v)[:whole] for k, v in outcome.recorded.arrays.items()}
+        self.recorder.take((record - self.warmup) * self.thermostat.measurements, moments)
 
     def _run(
         self, ensemble: Ensemble, draws: list[int], capacity: int, reach: NumpyArray

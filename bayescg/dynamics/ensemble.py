@@ -1,7 +1,8 @@
 """Many draws of a model simulated at once: one trajectory per draw, observables on the fly."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,18 +12,23 @@ import xarray as xr
 
 from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, NumpyArray
+from bayescg.dynamics.blocks import SHRINKAGE, blocks_of, status
 from bayescg.dynamics.engine import Engine, Ensemble, stack, widest_of
+from bayescg.dynamics.ensembles import choose_method, conserved_components
 from bayescg.dynamics.gle import bath
 from bayescg.dynamics.neighbors import roomy_capacity
 from bayescg.dynamics.pair_forces import force_field
 from bayescg.dynamics.pairwise import pair_bath
+from bayescg.dynamics.recorder import TOGETHER_BYTES, TrajectoryRecorder, open_recorder
 from bayescg.dynamics.timestep import check_timestep
+from bayescg.dynamics.trajectory_files import Trajectory
 from bayescg.dynamics.walker import Motion, Observables, System, Thermostat
-from bayescg.interfaces import AbstractObservable, AbstractTimeObservable, Topology
+from bayescg.interfaces import AbstractEnergyObservable, AbstractTimeObservable, Observable, Topology
 from bayescg.memory.pairwise import Pairwise
 from bayescg.model import Model
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.numerics.pairs import check_cutoff
+from bayescg.observables.together import check_together
 from bayescg.potentials import at_temperature
 from bayescg.units import thermal_energy
 
@@ -51,14 +57,22 @@ def simulate_ensemble(
     key: Array,
     loop: HostLoop,
     friction: float | None = None,
+    ensemble: str = "NVT",
+    thermostat: str | None = None,
+    pressure: float | None = None,
+    compressibility: float | None = None,
     records: int = 100,
     skin: float | None = None,
     capacity: int | None = None,
     precision: Any = None,
+    trajectory: Trajectory | None = None,
+    beads: xr.Dataset | None = None,
+    enough: Callable[[xr.Dataset], bool] | None = None,
 ) -> xr.Dataset:
-    """NVT dynamics of every model, with observables averaged on the fly.
+    """Dynamics of every model at constant temperature, pressure or energy, with observables on the fly.
 
-    Models with a memory follow their generalized Langevin equation, others Langevin's.
+    Models with a memory follow their generalized Langevin equation, others Langevin's, another thermostat's
+    or Newton's.
 
     Args:
         models: one per draw, alike but for the values of their parameters.
@@ -73,23 +87,40 @@ def simulate_ensemble(
         measure_every: steps between measurements.
         key: random key.
         loop: progress, checkpoint and interruption.
-        friction: of Langevin dynamics, 1/ps; None where the models have a memory.
-        records: into how many block means the steps are divided, at most.
+        friction: of Langevin dynamics, or one over the relaxation time of another thermostat, 1/ps; None
+            where the models have a memory or the energy is constant.
+        ensemble: "NVT"; "NVE", constant energy, equilibrated at the temperature by velocity rescaling; or
+            "NPT", constant pressure by stochastic cell rescaling.
+        thermostat: "langevin", "nose-hoover" or "csvr" (stochastic velocity rescaling); None for "langevin"
+            where one is needed.
+        pressure: bar, of NPT.
+        compressibility: 1/bar, of NPT: the volume relaxes in 1 ps times the true one over this one. None for
+            4.5e-5, water's.
+        records: into how many block means the steps are divided, at most; more where a trajectory is written,
+            so that the frames of one take no more than 256 MB.
         skin: what the neighbour list reaches beyond the cutoff, nm; a bead that jumps by more than half of
             it in one step counts as an explosion. None for 0.12, or 20 thermal steps if that is more.
         capacity: first width of the neighbour matrix; None for what the start needs and some room.
         precision: of positions and forces; averages are float64. None for float32 in a box, float64 in an
             open system, where positions have no bound.
+        trajectory: where measured moments are written while the run goes on; None for nowhere.
+        beads: what the files say of the beads, where there is a trajectory.
+        enough: whether the run may end before its steps, from the block means so far, laid out as in the
+            result; asked after every record, and must depend on nothing else. None for never.
 
     Returns:
         Block means (draw, record, ...) of every observable and of `kinetic_temperature` (K); of observables
         over time also `<name>_sum` and `<name>_weight`, whose ratio the mean is; and per draw
         `exploded_step` (-1 for never), `stale_redone`, `overflow_redone`, `table_error` (kJ/mol/nm) and the
         final `position`. Blocks of a draw that exploded are NaN from the explosion on.
+        NPT adds `volume` (nm^3), the final `box` and `collapsed`, a box that fell below twice the cutoff,
+        which counts as an explosion; NVE adds `total_energy` (kJ/mol) and, per draw, its slope
+        `energy_drift` (kJ/mol per bead and ns).
 
     Raises:
         BayescgError: no draw, a setting that is not positive, too few steps, a cutoff beyond half the box,
-            friction and memory together or neither of them, a timestep at which bonds explode.
+            friction and memory together or neither of them, an ensemble, a thermostat and a pressure that
+            do not go together, a timestep at which bonds explode.
         Interrupted: Ctrl-C, from the loop.
 
     Example:
@@ -107,55 +138,153 @@ def simulate_ensemble(
         (1, 2)
     """
     require_x64("simulate_ensemble")
+    _check_masses(topology)
+    steps, every = whole("steps", steps), whole("measure_every", measure_every)
+    per_record = _measurements(steps, every, whole("records", records), trajectory, np.shape(start))
+    temperature = positive("temperature", temperature, unit="K")
+    models = [Model(at_temperature(model.potential, temperature), model.memory) for model in models]
+    timestep = positive("timestep", timestep, unit="ps")
+    method = choose_method(
+        models,
+        ensemble=ensemble,
+        thermostat=thermostat,
+        friction=friction,
+        pressure=pressure,
+        compressibility=compressibility,
+        timestep=timestep,
+        box=box,
+    )
+    setting = Thermostat(
+        temperature,
+        timestep,
+        method.friction,
+        _thermal_skin(topology, temperature, timestep) if skin is None else positive("skin", skin, unit="nm"),
+        every,
+        per_record,
+        method="langevin" if method.name == "memory" else method.name,
+        barostat=method.barostat,
+        recorded=() if trajectory is None else trajectory.fields,
+    )
+    warmup = -(-whole("equilibration", equilibration, minimum=0) // setting.record_steps)
+    total = warmup + steps // setting.record_steps
+    system = _system(topology, box, models[0].potential.cutoff, precision)
+    positions = _start(start, len(models), topology, _precision(precision, box))
+    check_timestep(models, positions, box=box, topology=topology, timestep=timestep)
+    keep = any(isinstance(observable, AbstractEnergyObservable) for observable in observables)
+    motions = _motions(models, topology, setting, positions, system, keep=keep or ensemble == "NVE")
+    conserved = conserved_components(motions, system, setting, positions)
+    setting = dataclasses.replace(setting, conserved=conserved)
+    ready = _prepared(observables, topology, setting, box)
+    check_together(ready, topology)
+    recorder = _recorder(trajectory, beads, loop, len(models), setting)
+    engine = Engine(motions, system, setting, ready, draws=len(models), warmup=warmup, recorder=recorder)
+    with engine.pool:
+        return _run(engine, loop, engine.begin(positions, key, capacity), total, enough)
+
+
+def _run(
+    engine: Engine, loop: HostLoop, begun: Ensemble, total: int, enough: Callable[[xr.Dataset], bool] | None
+) -> xr.Dataset:
+    """All records, or as many as are enough."""
+
+    def suffice(records: dict[str, NumpyArray]) -> bool:
+        measured = len(records["exploded"]) - engine.warmup
+        return (
+            measured > 1
+            and enough is not None
+            and enough(blocks_of(begun, records, engine.observables, engine))
+        )
+
+    stage = loop.run(
+        "simulate",
+        engine.step,
+        begun,
+        total=total,
+        chunk=1,
+        describe=status,
+        enough=None if enough is None else suffice,
+    )
+    exploded = stage.records["exploded"]
+    if engine.recorder is not None:
+        sound = np.flatnonzero(exploded[-1] < 0)
+        measured = (len(exploded) - engine.warmup) * engine.thermostat.measurements
+        engine.recorder.check(measured, sound.tolist())
+    return blocks_of(stage.carry, stage.records, engine.observables, engine)
+
+
+def _measurements(
+    steps: int, every: int, records: int, trajectory: Trajectory | None, shape: tuple[int, ...]
+) -> int:
+    """Measurements of one record; fewer where the moments of a record would fill the memory."""
+    require(
+        steps >= 2 * every,
+        f"steps must be at least twice measure_every, got {steps} against {every}. Take more steps.",
+    )
+    per_record = max(1, -(-steps // (every * records)))
+    if trajectory is None or not trajectory.fields:
+        return per_record
+    moment = 4 * len(trajectory.fields) * int(np.prod(shape))
+    return min(per_record, max(1, TOGETHER_BYTES // moment))
+
+
+def _recorder(
+    trajectory: Trajectory | None,
+    beads: xr.Dataset | None,
+    loop: HostLoop,
+    draws: int,
+    setting: Thermostat,
+) -> TrajectoryRecorder | None:
+    return open_recorder(
+        trajectory,
+        beads,
+        loop,
+        draws=draws,
+        interval=setting.interval,
+        together=setting.measurements,
+        temperature=setting.temperature,
+    )
+
+
+def _check_masses(topology: Topology) -> None:
     masses = np.asarray(topology.masses)
     require(
         bool((np.isfinite(masses) & (masses > 0)).all()),
         f"mass must be positive and finite for every bead, got {masses.min()} amu. "
         "Map the beads from a topology with masses, or set beads['mass'].",
     )
-    steps, every = whole("steps", steps), whole("measure_every", measure_every)
-    require(
-        steps >= 2 * every,
-        f"steps must be at least twice measure_every, got {steps} against {every}. Take more steps.",
-    )
-    per_record = max(1, -(-steps // (every * whole("records", records))))
-    temperature = positive("temperature", temperature, unit="K")
-    models = [Model(at_temperature(model.potential, temperature), model.memory) for model in models]
-    thermostat = Thermostat(
-        temperature,
-        positive("timestep", timestep, unit="ps"),
-        _friction(models, friction),
-        _thermal_skin(topology, temperature, timestep) if skin is None else positive("skin", skin, unit="nm"),
-        every,
-        per_record,
-    )
-    warmup = -(-whole("equilibration", equilibration, minimum=0) // thermostat.record_steps)
-    total = warmup + steps // thermostat.record_steps
-    system = _system(topology, box, models[0].potential.cutoff, precision)
-    positions = _start(start, len(models), topology, _precision(precision, box))
-    check_timestep(models, positions, box=box, topology=topology, timestep=thermostat.timestep)
-    motions = _motions(models, topology, thermostat, positions, system)
-    ready = [
-        observable.prepare(topology, thermostat.interval)
+
+
+def _prepared(
+    observables: Observables, topology: Topology, setting: Thermostat, box: Any
+) -> list[Observable]:
+    """Observables with what they take from the system; at constant pressure from a smaller box."""
+    smallest = box if setting.barostat is None else SHRINKAGE * np.asarray(box)
+    return [
+        observable.prepare(topology, setting.interval)
         if isinstance(observable, AbstractTimeObservable)
-        else observable.prepare(topology, box)
+        else observable.prepare(topology, smallest)
         for observable in observables
     ]
-    engine = Engine(motions, system, thermostat, ready, draws=len(models), warmup=warmup)
-    with engine.pool:
-        carry = engine.begin(positions, key, capacity)
-        stage = loop.run("simulate", engine.step, carry, total=total, chunk=1, describe=_describe)
-    return _dataset(stage.carry, stage.records, ready, engine)
 
 
 def _motions(
-    models: Sequence[Model], topology: Topology, thermostat: Thermostat, start: Array, system: System
+    models: Sequence[Model],
+    topology: Topology,
+    thermostat: Thermostat,
+    start: Array,
+    system: System,
+    *,
+    keep: bool,
 ) -> Motion:
     """The equations of motion of all draws, every array with a leading draw axis."""
     masses, kind = np.unique(np.asarray(topology.masses), return_inverse=True)
     kinds, beads = len(topology.type_names), (jnp.asarray(masses), jnp.asarray(kind))
     room = _pair_room(models[0].memory, start, system, thermostat)
-    return stack([_motion(model, kinds, *beads, thermostat, room) for model in models])
+    motions = [_motion(model, kinds, *beads, thermostat, room) for model in models]
+    if keep:
+        parts = zip(motions, models, strict=True)
+        motions = [Motion(motion.field, motion.bath, model.potential) for motion, model in parts]
+    return stack(motions)
 
 
 @eqx.filter_jit
@@ -186,26 +315,8 @@ def _pair_room(memory: Any, start: Array, system: System, thermostat: Thermostat
     check_cutoff(memory.cutoff, None if system.box is None else np.asarray(system.box))
     reach = memory.cutoff + thermostat.skin
     most = max(int(widest_of(positions, system, reach)) for positions in start)
-    return min(roomy_capacity(most, 1 << 30, margin=PAIR_ROOM), max(1, start.shape[1] // 2))
-
-
-def _friction(models: Sequence[Model], friction: float | None) -> float | None:
-    """Langevin friction; None where the memory gives friction and noise."""
-    require(len(models) > 0, "models must hold at least one draw, got none. Give one model per draw.")
-    with_memory = {model.memory is not None for model in models}
-    require(
-        len(with_memory) == 1,
-        "models must all have a memory or none of them, got some of each. Simulate them apart.",
-    )
-    if with_memory == {False}:
-        remedy = "Give a friction, as in friction=1.0, or a model with a memory."
-        return positive("friction", friction, unit="1/ps", remedy=remedy)
-    require(
-        friction is None,
-        f"friction must not be given where the model has a memory, got {friction} 1/ps. Leave it out: the "
-        "memory is friction and noise; add bayescg.memory.Markovian to it for more.",
-    )
-    return None
+    margin = PAIR_ROOM if thermostat.barostat is None else PAIR_ROOM / SHRINKAGE**3
+    return min(roomy_capacity(most, 1 << 30, margin=margin), max(1, start.shape[1] // 2))
 
 
 def _precision(precision: Any, box: Any) -> Any:
@@ -236,53 +347,3 @@ def _start(start: Any, draws: int, topology: Topology, precision: Any) -> Array:
         bool(np.isfinite(positions).all()), "start must be finite, got NaN or infinity. Give whole frames."
     )
     return jnp.asarray(positions, precision)
-
-
-def _describe(records: dict[str, NumpyArray]) -> str:
-    exploded = int((records["exploded"][-1] >= 0).sum())
-    mean = np.nanmean(records["temperature"][-1]) if exploded < records["exploded"].shape[1] else np.nan
-    return f"{mean:.0f} K" + (f", {exploded} draws exploded" if exploded else "")
-
-
-def _dataset(
-    ensemble: Ensemble,
-    records: dict[str, NumpyArray],
-    observables: Observables,
-    engine: Engine,
-) -> xr.Dataset:
-    """Block means after equilibration, with names, labels and units."""
-    topology, kept = engine.system.topology, slice(engine.warmup, None)
-    variables: dict[str, Any] = {
-        "kinetic_temperature": (("draw", "record"), records["temperature"][kept].T, {"units": "K"}),
-        "exploded_step": ("draw", np.asarray(ensemble.walkers.exploded)),
-        "stale_redone": ("draw", np.asarray(ensemble.stale)),
-        "overflow_redone": ("draw", np.asarray(ensemble.overflows)),
-        "position": (("draw", "bead", "dim"), np.asarray(ensemble.walkers.position), {"units": "nm"}),
-    }
-    if engine.motions.field.tables:
-        errors = np.sum([np.asarray(table.error) for table in engine.motions.field.tables], axis=0)
-        variables["table_error"] = ("draw", errors, {"units": "kJ/mol/nm"})
-    coordinates: dict[str, Any] = {}
-    moments = [o for o in observables if isinstance(o, AbstractObservable)]
-    series = [o for o in observables if isinstance(o, AbstractTimeObservable)]
-    measured = {o.name: {"": records[f"mean_{index}"]} for index, o in enumerate(moments)}
-    for index, observable in enumerate(series):
-        total, weight = records[f"sum_{index}"], records[f"weight_{index}"]
-        ratio = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
-        measured[observable.name] = {"": ratio, "_sum": total, "_weight": weight}
-    for observable in (*moments, *series):
-        labels = observable.coordinates(topology)
-        coordinates |= labels
-        for suffix, values in measured[observable.name].items():
-            units = {} if suffix else {"units": observable.units}
-            moved = np.moveaxis(values[kept], 0, 1)
-            variables[observable.name + suffix] = (("draw", "record", *labels), moved, units)
-    settings = {
-        "record_steps": engine.thermostat.record_steps,
-        "equilibration": engine.warmup * engine.thermostat.record_steps,
-        "capacity": int(ensemble.capacity),
-        "dynamics": "Langevin" if engine.motions.bath is None else "generalized Langevin",
-        # of the thermostat; with a memory there is no friction beside it
-        "friction": engine.thermostat.friction or 0.0,
-    }
-    return xr.Dataset(variables, coords=coordinates, attrs=settings)

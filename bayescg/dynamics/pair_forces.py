@@ -3,11 +3,13 @@
     F_i = sum_j u'(r_ij) (x_j - x_i)/r_ij     over the neighbours j of bead i,
 
 from tables of u'. Each pair is visited from both sides: that doubles the arithmetic and saves the
-scatter, which costs more. Components are gathered one by one, so that every array of the step loop is
-(bead, neighbor) and contiguous.
+scatter, which costs more. On a CPU this is a loop in machine code (`pair_loops`). Elsewhere, and beyond three
+dimensions, it is written in arrays: components are gathered one by one, so that every array of the step
+loop is (bead, neighbor) and contiguous.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from bayescg._typing import Array, Float
@@ -83,16 +85,40 @@ def forces(
         >>> forces(field, x, box=None, neighbors=near, topology=pair)[:, 0].round(0).tolist()
         [-547.0, 547.0]
     """
-    total = (
-        _pair_forces(field.tables, positions, box, neighbors) if field.tables else jnp.zeros_like(positions)
-    )
+    arguments = field.tables, positions, box, neighbors
+    if not field.tables:
+        total = jnp.zeros_like(positions)
+    elif _loops_served(field.tables, positions):
+        total = jax.lax.platform_dependent(*arguments, cpu=_in_loops, default=_in_arrays)
+    else:
+        total = _in_arrays(*arguments)
     for potential in field.others:
         configuration = Configuration(positions, box, neighbors.indices, topology)
         total += potential.forces(configuration).astype(positions.dtype)
     return total
 
 
-def _pair_forces(
+def _loops_served(tables: tuple[PairTable, ...], positions: Array) -> bool:
+    # numba is imported here, by the first force of a process
+    from bayescg.dynamics.pair_loops import loop_serves
+
+    usual = positions.dtype in (jnp.float32, jnp.float64) and positions.shape[1] <= 3
+    return usual and positions.size > 0 and all(loop_serves(table, positions.dtype) for table in tables)
+
+
+def _in_loops(
+    tables: tuple[PairTable, ...], positions: Array, box: Array | None, neighbors: Neighbors
+) -> Array:
+    from bayescg.dynamics.pair_loops import loop_forces
+
+    edges = jnp.zeros(positions.shape[1], positions.dtype) if box is None else box.astype(positions.dtype)
+    first, *rest = (
+        loop_forces(table, positions, edges, neighbors.indices, neighbors.pairs) for table in tables
+    )
+    return sum(rest, start=first)
+
+
+def _in_arrays(
     tables: tuple[PairTable, ...], positions: Array, box: Array | None, neighbors: Neighbors
 ) -> Array:
     beads = positions.shape[0]

@@ -1,27 +1,22 @@
-"""The state of one simulated draw, and the step that moves it.
+"""The state of one simulated draw, and what its steps are made with: beads, box, forces, settings.
 
-Without a memory, jax-md's Langevin integrator,
-
-    dx = v dt,     m dv = (F - m gamma v) dt + sqrt(2 m gamma k_B T) dW;
-
-with one, the generalized Langevin equation of `gle`. Both are BAOAB splittings, in a periodic box or
-an open system.
+The box is periodic, of fixed size or the walker's own (`bayescg.dynamics.barostat`), or the system is open.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from bayescg._typing import Array, Float, Int
-from bayescg.dynamics.gle import Bath, GLEState, gle
+from bayescg.dynamics.cell import Barostat, Cell
+from bayescg.dynamics.gle import Bath
 from bayescg.dynamics.neighbors import Neighbors, empty_neighbors, find_neighbors
-from bayescg.dynamics.pair_forces import ForceField, forces
-from bayescg.dynamics.pairwise import PairBath, PairVariables, no_pairs, pairwise_gle, relist
-from bayescg.interfaces import AbstractObservable, AbstractTimeObservable, Topology
-from bayescg.units import thermal_energy
+from bayescg.dynamics.pair_forces import ForceField
+from bayescg.dynamics.pairwise import PairBath, PairVariables, relist
+from bayescg.interfaces import AbstractPotential, Observable, Topology
 
 
 class Thermostat(eqx.Module):
@@ -30,10 +25,15 @@ class Thermostat(eqx.Module):
     Attributes:
         temperature: K.
         timestep: ps.
-        friction: gamma, 1/ps; None where models have a memory.
+        friction: gamma, or one over the relaxation time of another method, 1/ps; None where models have a
+            memory or the energy is constant.
         skin: what the neighbour list reaches beyond the cutoff, nm.
         measure_every: steps between measurements.
         measurements: per record.
+        recorded: what of every measured moment is handed out: nothing, "position", "velocity".
+        method: "langevin", "nose-hoover", "csvr", or "none" for constant energy; a memory goes before it.
+        conserved: components of the total momentum that stay zero.
+        barostat: what the box is kept at; None for a box of fixed size.
     """
 
     temperature: float = eqx.field(static=True)
@@ -42,6 +42,10 @@ class Thermostat(eqx.Module):
     skin: float = eqx.field(static=True)
     measure_every: int = eqx.field(static=True)
     measurements: int = eqx.field(static=True)
+    recorded: tuple[str, ...] = eqx.field(static=True, default=())
+    method: str = eqx.field(static=True, default="langevin")
+    conserved: int = eqx.field(static=True, default=0)
+    barostat: Barostat | None = eqx.field(static=True, default=None)
 
     @property
     def record_steps(self) -> int:
@@ -72,10 +76,12 @@ class Motion(eqx.Module):
     Attributes:
         field: forces.
         bath: friction and noise with memory, of beads or of pairs; None for Langevin dynamics.
+        potential: what `field` was made of, for observables that need it; None where there are none.
     """
 
     field: ForceField
     bath: Bath | PairBath | None = None
+    potential: AbstractPotential | None = None
 
     @property
     def cutoff(self) -> float:
@@ -91,12 +97,14 @@ class Walker(NamedTuple):
         position: nm.
         momentum: amu nm/ps.
         force: kJ/mol/nm.
-        auxiliary: variables of the memory: an array (bead, dim, mode), or `PairVariables`.
+        auxiliary: variables of the memory: an array (bead, dim, mode), or `PairVariables`; or of a
+            Nosé-Hoover chain (2, link).
         image: box in which the bead is, counted from the one it began in.
         rng: random key.
         step: steps taken.
         exploded: step at which the draw exploded, -1 for never.
         accumulators: one per observable over time.
+        cell: box of its own; None where the size of the box is fixed or the system is open.
     """
 
     position: Float[Array, "bead dim"]
@@ -108,119 +116,10 @@ class Walker(NamedTuple):
     step: Int[Array, ""]
     exploded: Int[Array, ""]
     accumulators: tuple[Any, ...]
+    cell: Cell | None = None
 
 
-Observables = Sequence[AbstractObservable | AbstractTimeObservable]
-
-
-def begin(
-    positions: Float[Array, "bead dim"],
-    key: Array,
-    motion: Motion,
-    *,
-    system: System,
-    thermostat: Thermostat,
-    observables: Observables,
-    capacity: int,
-) -> tuple[Walker, Int[Array, ""]]:
-    """Walker at these positions, all else at equilibrium, and the widest row of its neighbour list.
-
-    Args:
-        positions: nm.
-        key: random key.
-        motion: the draw's forces and memory.
-        system: beads and box.
-        thermostat: settings.
-        observables: those over time get their accumulators.
-        capacity: width of the neighbour matrix.
-    """
-    neighbors = neighbors_of(positions, motion.field, system=system, thermostat=thermostat, capacity=capacity)
-    init, _ = integrator(motion, system, thermostat)
-    mass = system.topology.masses.astype(positions.dtype)
-    state = init(key, _wrapped(positions, box_like(system, positions)), mass=mass, neighbors=neighbors)
-    auxiliary = jnp.zeros((*positions.shape, 0), positions.dtype)
-    if isinstance(motion.bath, PairBath):
-        auxiliary = no_pairs(motion.bath, positions)
-    walker = Walker(
-        state.position,
-        state.momentum,
-        state.force,
-        state.auxiliary if isinstance(state, GLEState) else auxiliary,
-        jnp.zeros(positions.shape, jnp.int32),
-        state.rng,
-        jnp.zeros((), jnp.int32),
-        jnp.full((), -1, jnp.int32),
-        tuple(o.begin(*positions.shape) for o in observables if isinstance(o, AbstractTimeObservable)),
-    )
-    return walker, neighbors.widest
-
-
-def integrator(
-    motion: Motion, system: System, thermostat: Thermostat
-) -> tuple[Callable[..., Any], Callable[[Walker, Neighbors], Walker]]:
-    """How a draw begins, and how it takes one step with a neighbour list.
-
-    References:
-        B. Leimkuhler, C. Matthews, Appl. Math. Res. Express 2013, 34 (2013), doi:10.1093/amrx/abs010.
-    """
-    from jax_md import simulate
-
-    def force(positions: Array, *, neighbors: Neighbors) -> Array:
-        box = box_like(system, positions)
-        return forces(motion.field, positions, box=box, neighbors=neighbors, topology=system.topology)
-
-    def shift(positions: Array, step: Array, **_: Any) -> Array:
-        return _wrapped(positions + step, box_like(system, positions))
-
-    def mass(walker: Walker) -> Array:
-        return system.topology.masses.astype(walker.position.dtype)
-
-    if isinstance(motion.bath, Bath):
-        init, apply = gle(force, shift, timestep=thermostat.timestep, bath=motion.bath)
-
-        def with_memory(walker: Walker, neighbors: Neighbors) -> Walker:
-            old = GLEState(walker.position, walker.momentum, walker.force, walker.auxiliary, walker.rng)
-            new = apply(old, mass=mass(walker), neighbors=neighbors)
-            return walker._replace(**new._asdict())
-
-        return init, with_memory
-
-    init, apply = simulate.nvt_langevin(
-        force,
-        shift,
-        dt=thermostat.timestep,
-        kT=thermal_energy(thermostat.temperature),
-        gamma=thermostat.friction or 0.0,
-    )
-
-    if isinstance(motion.bath, PairBath):
-        # momenta begin as Langevin's do
-        return init, _with_pairs(motion.bath, force, shift, system, thermostat)
-
-    def langevin(walker: Walker, neighbors: Neighbors) -> Walker:
-        make = cast(Any, simulate.NVTLangevinState)
-        old = make(walker.position, walker.momentum, walker.force, mass(walker)[:, None], walker.rng)
-        new = cast(Any, apply)(old, neighbors=neighbors)
-        return walker._replace(position=new.position, momentum=new.momentum, force=new.force, rng=new.rng)
-
-    return init, langevin
-
-
-def _with_pairs(
-    bath: PairBath,
-    force: Callable[..., Array],
-    shift: Callable[[Array, Array], Array],
-    system: System,
-    thermostat: Thermostat,
-) -> Callable[[Walker, Neighbors], Walker]:
-    def step(walker: Walker, neighbors: Neighbors) -> Walker:
-        box = box_like(system, walker.position)
-        apply = pairwise_gle(force, shift, timestep=thermostat.timestep, bath=bath, box=box)
-        old = GLEState(walker.position, walker.momentum, walker.force, walker.auxiliary, walker.rng)
-        mass = system.topology.masses.astype(walker.position.dtype)
-        return walker._replace(**apply(old, mass=mass, neighbors=neighbors)._asdict())
-
-    return step
+Observables = Sequence[Observable]
 
 
 def relisted(walker: Walker, motion: Motion, *, system: System, thermostat: Thermostat) -> Walker:
@@ -277,6 +176,16 @@ def neighbors_of(
     )
 
 
+def located(system: System, walker: Walker) -> System:
+    """The system in the walker's own box, where it has one.
+
+    Args:
+        system: beads, and the box at the start.
+        walker: state.
+    """
+    return system if walker.cell is None else System(system.topology, walker.cell.box)
+
+
 def box_like(system: System, positions: Float[Array, "bead dim"]) -> Float[Array, " dim"] | None:
     """The box in the precision of the positions.
 
@@ -287,8 +196,3 @@ def box_like(system: System, positions: Float[Array, "bead dim"]) -> Float[Array
         dtype('float32')
     """
     return None if system.box is None else system.box.astype(positions.dtype)
-
-
-def _wrapped(positions: Array, box: Array | None) -> Array:
-    """Into [0, box): float32 keeps its precision however far a bead diffuses."""
-    return positions if box is None else positions - box * jnp.floor(positions / box)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bayescg.dynamics import pair_forces
 from bayescg.dynamics.neighbors import find_neighbors
 from bayescg.dynamics.pair_forces import force_field, forces
 from bayescg.dynamics.pair_tables import pair_table
@@ -63,6 +64,25 @@ def test_spline_table_is_exact(kinds, degree, make_topology):
     positions = positions_of(40, 0.15)
     fast, exact = both(spline(kinds, degree=degree), positions, make_topology(40, kinds=kinds), jnp.float64)
     np.testing.assert_allclose(fast, exact, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize(("kinds", "dims", "boxed"), [(1, 3, True), (2, 2, True), (2, 1, False)])
+def test_loops_give_what_arrays_give(kinds, dims, boxed, make_topology):
+    rng, beads = np.random.default_rng(5), 60
+    positions = jnp.asarray(rng.uniform(-2, 4, size=(beads, dims)))
+    positions = positions.at[1].set(positions[0])  # coincident beads pull at each other in no direction
+    box, topology = jnp.full(dims, 2.0) if boxed else None, make_topology(beads, kinds=kinds)
+    field = eqx.filter_jit(force_field)(spline(kinds) + lennard_jones(kinds), kinds)
+    near = find_neighbors(positions, box=box, topology=topology, reach=CUTOFF, capacity=beads)
+    arguments = field.tables, positions, box, near
+    loops, arrays = pair_forces._in_loops(*arguments), pair_forces._in_arrays(*arguments)
+    np.testing.assert_allclose(loops, arrays, rtol=1e-12, atol=1e-9 * float(abs(arrays).max()))
+    np.testing.assert_array_equal(forces(field, positions, box=box, neighbors=near, topology=topology), loops)
+    # what is not finite shows: an explosion is noticed by it, whatever the compiler may reorder
+    torn = field.tables, positions.at[0].set(jnp.nan), box, near
+    lost = jnp.isnan(pair_forces._in_loops(*torn))
+    assert lost[0].all()
+    np.testing.assert_array_equal(lost, jnp.isnan(pair_forces._in_arrays(*torn)))
 
 
 def test_spline_table_in_float32_is_good_to_rounding(make_topology):
