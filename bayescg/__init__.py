@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bayescg import (
         data,
         dynamics,
+        export,
         inference,
         interfaces,
         likelihoods,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
         sample,
     )
     from bayescg.model import Model
-    from bayescg.predict import refine, simulate
+    from bayescg.predict import refine, reweight, simulate
     from bayescg.reporting import report
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __version__ = "0.1.0"
 _SUBPACKAGES = (
     "data",
     "dynamics",
+    "export",
     "inference",
     "interfaces",
     "likelihoods",
@@ -91,6 +93,7 @@ _NAMES = {
     "read_trajectory": "bayescg.data",
     "refine": "bayescg.predict",
     "report": "bayescg.reporting",
+    "reweight": "bayescg.predict",
     "sample": "bayescg.inference",
     "simulate": "bayescg.predict",
 }
@@ -114,6 +117,7 @@ __all__ = [
     "data",
     "dynamics",
     "enable_x64",
+    "export",
     "identify",
     "inference",
     "interfaces",
@@ -128,6 +132,7 @@ __all__ = [
     "read_trajectory",
     "refine",
     "report",
+    "reweight",
     "sample",
     "simulate",
     "units",

@@ -4,6 +4,7 @@ from bayescg.inference.comparison import Comparison, compare
 from bayescg.inference.conjugate import Conjugate
 from bayescg.inference.cut import Cut
 from bayescg.inference.deep_ensemble import DeepEnsemble
+from bayescg.inference.draws import Selection, group_of, models_of, select_draws, spread_frames
 from bayescg.inference.evidence import compare_evidence
 from bayescg.inference.innovations import held_out_score, innovation_tests
 from bayescg.inference.kernel_curves import memory_curves
@@ -35,15 +36,20 @@ __all__ = [
     "Draws",
     "Laplace",
     "Problem",
+    "Selection",
     "check_same_problem",
     "compare",
     "compare_evidence",
     "draw_values",
+    "group_of",
     "held_out_score",
     "innovation_tests",
     "memory_curves",
     "minibatched",
+    "models_of",
     "sample",
     "sandwich",
+    "select_draws",
+    "spread_frames",
     "with_memory",
 ]

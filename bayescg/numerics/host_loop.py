@@ -9,6 +9,10 @@ the checkpoint and stops cleanly on Ctrl-C. A stage that is resumed goes on from
 left with, so its result equals the uninterrupted one. Every call has the same length, so the step is
 compiled once; where the length does not divide the total, the last chunk runs past it and the surplus
 records are dropped.
+
+A stage may end before its total, once `enough(records)` holds. That is a pure function of the records so far,
+asked after every chunk and after a checkpoint is read, so a resumed stage ends where an uninterrupted one
+does; and a stage that ended goes on from there when more is asked of it.
 """
 
 import math
@@ -31,6 +35,7 @@ from bayescg.numerics.interruption import Interrupted, Patience, wait
 
 Step = Callable[[Any, int], tuple[Any, dict[str, Any]]]
 Describe = Callable[[dict[str, NumpyArray]], str]
+Enough = Callable[[dict[str, NumpyArray]], bool]
 
 SAVE_INTERVAL = 5.0
 """Seconds between checkpoints, so that short chunks do not spend their time on the disk."""
@@ -82,6 +87,7 @@ class HostLoop(eqx.Module):
         chunk: int,
         describe: Describe | None = None,
         keep: bool = True,
+        enough: Enough | None = None,
     ) -> Stage:
         """Run one stage, or what an earlier call has left of it.
 
@@ -94,26 +100,32 @@ class HostLoop(eqx.Module):
             chunk: iterations per call of the step.
             describe: short status from all records so far (from the last chunk's where `keep` is off).
             keep: whether the records are returned and written to the checkpoint.
+            enough: whether the stage may end, from all records so far; must depend on nothing else. None runs
+                to the total. Needs `keep`.
 
         Returns:
-            Final carry and all records.
+            Final carry and all records, fewer than the total where they were enough.
 
         Raises:
             Interrupted: Ctrl-C was pressed; the message says what is kept and how to go on.
             BayescgError: the checkpoint is damaged, cannot be written or belongs to another computation.
         """
         require(name.isidentifier(), f"name of a stage must be an identifier, got {name!r}.")
+        require(
+            enough is None or keep,
+            "keep must be True where a stage may end early, got False: `enough` is asked with all records.",
+        )
         total, chunk = whole("total", total), whole("chunk", chunk)
         store = None if self.checkpoint is None else Checkpoint(Path(self.checkpoint), self.fingerprint)
         saved = None if store is None else store.load(name, jax.tree.map(_plain, carry))
-        run = _Run(name, total, store, keep)
+        run = _Run(name, total, store, keep, enough)
         if saved is None:
             run.carry = jax.tree.map(_plain, carry)
         else:
             run.restore(saved.carry, saved.done, saved.records)
-        if run.done < total:
+        if not run.finished():
             self._advance(run, step, chunk, describe)
-        return Stage(run.carry, run.records)
+        return Stage(run.carry, run.so_far())
 
     def _advance(self, run: "_Run", step: Step, chunk: int, describe: Describe | None) -> None:
         with (
@@ -122,15 +134,17 @@ class HostLoop(eqx.Module):
                 total=run.total, initial=run.done, desc=run.name, disable=not self.progress, file=sys.stderr
             ) as bar,
         ):
-            while run.done < run.total:
+            finished = False
+            while not finished:
                 carry, records = wait(step(run.carry, chunk), patience, bar.set_postfix_str)
                 before = run.done
                 latest = run.extend(carry, records, chunk)
                 bar.update(run.done - before)
                 if describe is not None:
                     bar.set_postfix_str(describe(run.so_far() if run.keep else latest), refresh=False)
-                if run.done == run.total or patience.tried or run.due():
-                    run.save()
+                finished = run.finished()
+                if finished or patience.tried or run.due():
+                    run.save(end=finished)
                 if patience.tried:
                     raise Interrupted(self._farewell(run))
 
@@ -164,8 +178,10 @@ def chunk_length(*totals: int, longest: int) -> int:
 class _Run:
     """A stage under way: the carry and the records kept so far."""
 
-    def __init__(self, name: str, total: int, store: Checkpoint | None, keep: bool) -> None:
-        self.name, self.total, self.store, self.keep = name, total, store, keep
+    def __init__(
+        self, name: str, total: int, store: Checkpoint | None, keep: bool, enough: Enough | None
+    ) -> None:
+        self.name, self.total, self.store, self.keep, self.enough = name, total, store, keep, enough
         self.carry: Any = None
         self.done = 0
         self.records: dict[str, NumpyArray] = {}
@@ -199,17 +215,21 @@ class _Run:
         """Records of the iterations done."""
         return {name: values[: self.done] for name, values in self.records.items()}
 
+    def finished(self) -> bool:
+        """Whether the total is reached, or the records are enough."""
+        if self.done == self.total:
+            return True
+        return self.enough is not None and self.done > 0 and bool(self.enough(self.so_far()))
+
     def due(self) -> bool:
         """Whether the last save is long enough ago."""
         now = time.monotonic()
         return now - self.saved > max(SAVE_INTERVAL, SAVE_FRACTION * (now - self.started))
 
-    def save(self) -> None:
-        """Write the checkpoint, if there is one."""
+    def save(self, *, end: bool) -> None:
+        """Write the checkpoint, if there is one; `end` joins its parts."""
         if self.store is not None:
-            self.store.save(
-                self.name, self.carry, done=self.done, records=self.records, end=self.done == self.total
-            )
+            self.store.save(self.name, self.carry, done=self.done, records=self.records, end=end)
         self.saved = time.monotonic()
 
     def _store(self, records: dict[str, NumpyArray], start: int) -> None:

@@ -21,11 +21,10 @@ import xarray as xr
 from bayescg._checks import BayescgError, whole
 from bayescg._typing import Array, NumpyArray
 from bayescg.data import topology
-from bayescg.inference import Problem, check_same_problem
+from bayescg.inference import Problem, check_same_problem, select_draws
 from bayescg.likelihoods.design import pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.reading import frames_of, shortest_distances
-from bayescg.predict.simulate import select_draws
 
 FACTOR = 1.5
 """Of the largest deviation in the data: a maximum over a few frames is not the largest there is."""

@@ -35,7 +35,7 @@ from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.data import topology, validate
 from bayescg.dynamics import simulate_ensemble
-from bayescg.inference import NUTS, Problem
+from bayescg.inference import NUTS, Problem, select_draws
 from bayescg.inference.diagnostics import convergence, named_warnings
 from bayescg.inference.kernel_curves import memory_curves
 from bayescg.inference.result import check_same_problem
@@ -45,7 +45,6 @@ from bayescg.numerics.host_loop import HostLoop
 from bayescg.observables import VACF
 from bayescg.predict.matching import Curve, Matched, kernel_of
 from bayescg.predict.maximum import likeliest
-from bayescg.predict.simulate import select_draws
 
 RESPONSE_RANGE = (0.3, 3.0)
 """Of rho: what the answer of a simulation may differ from the response of a free bead."""

@@ -187,7 +187,7 @@ def test_draws_are_thinned_evenly_over_chains(posterior):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"engine": "lammps"}, "engine must be one of 'jax-md', got 'lammps'"),
+        ({"engine": "gromacs"}, "engine must be one of 'jax-md', 'lammps', 'openmm', got 'gromacs'"),
         ({"group": "prior"}, "group must be one of"),
         ({"draws": 81}, "draws must be at most the 80"),
         ({"temperature": -1.0}, "temperature must be positive"),

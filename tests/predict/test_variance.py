@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayescg._checks import BayescgError
-from bayescg.predict.variance import QUANTILES, block_standard_error, decompose
+from bayescg.predict.variance import QUANTILES, block_correlation, block_standard_error, decompose
 
 
 def noisy_draws(between, within, draws=400, numbers=50, seed=0):
@@ -87,6 +87,52 @@ def test_block_standard_error_of_a_correlated_series(correlation):
     assert (naive < 0.5 * expected) == (correlation > 0)
     # and the very series do scatter as much
     assert abs(values.mean(axis=0).std() / expected - 1) < 4.5 / np.sqrt(2 * 300)
+
+
+@pytest.mark.parametrize(("correlation", "covered", "flagged"), [(0.5, True, False), (0.97, False, True)])
+def test_intervals_cover_where_blocks_are_long_and_are_named_where_not(correlation, covered, flagged):
+    """Blocks of 20 values hold 7 correlation times of c = 0.5, and 0.6 of c = 0.97."""
+    values = autoregressive(correlation, 400, 400)
+    inside = (
+        abs(values.mean(axis=0)) < 2.093 * block_standard_error(values)
+    ).mean()  # Student's t, 19 degrees
+    # 95% to within three binomial deviations and the 2% that blocks of 7 correlation times are short
+    assert (abs(inside - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 400) + 0.01) == covered
+    assert covered or inside < 0.85
+    assert (block_correlation(values) > 0.15) == flagged
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_correlation_of_blocks_is_what_the_error_lacks(correlation):
+    length, size = 2000, 100  # values, and of a block
+    values = autoregressive(correlation, 600, length)
+    tau = 0.5 * (1 + correlation) / (1 - correlation)
+    # (1/2)(tau/L) for blocks of many correlation times; exact: the sum of c^|i-j| over the two blocks
+    powers = correlation ** np.abs(np.subtract.outer(np.arange(size), np.arange(2 * size)))
+    exact = powers[:, size:].sum() / powers[:, :size].sum()
+    # one series is known to 20^-1/2, the mean of 600 to 0.009
+    assert abs(block_correlation(values) - exact) < 0.03
+    assert exact == 0 or abs(exact / (tau / (2 * size)) - 1) < 0.4
+    assert np.isnan(block_correlation(np.ones((100, 2))))
+
+
+def test_an_error_that_draws_share_is_not_taken_from_their_spread():
+    """Draws with a common Monte Carlo error s and one of their own o: variance over draws is between + o²."""
+    rng = np.random.default_rng(7)
+    between, shared, own, draws, numbers = 0.2, 0.3, 0.1, 100, 400
+    truth = rng.normal(0, between, size=(draws, numbers))
+    means = truth + rng.normal(0, shared, size=numbers) + rng.normal(0, own, size=truth.shape)
+    errors = np.full(truth.shape, np.hypot(shared, own))
+    parts = decompose(means, errors, shared=np.full(numbers, shared**2))
+    # a variance from 100 draws is known to 14%, the mean of 400 to 0.7%
+    assert abs(parts.between.mean() / between**2 - 1) < 0.05
+    # the error of the mean is that of the mean's scatter about the truth
+    scatter = means.mean(axis=0).var()
+    assert abs(parts.mean_variance.mean() / scatter - 1) < 4.5 * np.sqrt(2 / numbers)
+    # negative control: errors taken for independent ones eat the posterior's spread and overrate the mean
+    wrong = decompose(means, errors)
+    assert wrong.between.mean() < 0.1 * between**2
+    assert wrong.mean_variance.mean() < 0.1 * scatter
 
 
 def test_blocks_need_two_values():
