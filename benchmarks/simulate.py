@@ -47,6 +47,9 @@ ROUNDS = 3
 COPIES = ((1, 1, 1), (2, 2, 2), (3, 3, 3), (5, 5, 4))
 """Of the box of 510 waters: up to 51,000 beads."""
 
+LONG = 20_000
+"""Steps of (c) at least, as many as `bcg.simulate` takes by itself: shorter runs leave few draws enough samples."""
+
 BEAD_STEPS = 4e6
 """Of every timed run in (d)."""
 
@@ -235,6 +238,7 @@ def _engine(problem: Any, posterior: Any, arguments: argparse.Namespace, peer: P
 def _reweighting(problem: Any, posterior: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """(c): seconds times mean squared error of a draw's g(r), which does not depend on the length of runs."""
     measure, results = bcg.observables.RDF(), {}
+    arguments = argparse.Namespace(**vars(arguments) | {"steps": max(arguments.steps, LONG)})
     runs: dict[str, Callable[[], Any]] = {
         "simulated": lambda: _simulate(problem, posterior, arguments, "jax-md", measure)[0],
         "reweighted": lambda: bcg.reweight(
