@@ -48,7 +48,7 @@ COPIES = ((1, 1, 1), (2, 2, 2), (3, 3, 3), (5, 5, 4))
 """Of the box of 510 waters: up to 51,000 beads."""
 
 LONG = 20_000
-"""Steps of (c) at least, as many as `bcg.simulate` takes by itself: shorter runs leave draws too few samples."""
+"""Steps of (c) at least, as many as `bcg.simulate` takes by itself; fewer leave draws too few samples."""
 
 BEAD_STEPS = 4e6
 """Of every timed run in (d)."""
