@@ -9,8 +9,8 @@ from bayescg.export.lammps_system import LammpsSystem
 from bayescg.export.lammps_tables import POINTS, has_energy
 from bayescg.units import ANGSTROM, FEMTOSECOND
 
-SKIN = 0.2
-"""nm, of LAMMPS's neighbour list: its own default."""
+SKIN = 0.1
+"""nm, of LAMMPS's neighbour list: half its default, the fastest of three for 510 waters at 0.9 nm."""
 
 ATMOSPHERE = 1.01325
 """One standard atmosphere, the pressure of units "real", in bar."""
