@@ -1,6 +1,6 @@
 """Draws of a posterior on their way into files: their models at one temperature, and where they begin."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +85,34 @@ def choose_draws(
     models = [Model(at_temperature(model.potential, T), model.memory) for model in models]
     _, positions, box = spread_frames(problem.beads, len(models))
     return ChosenDraws(models, selection, positions, box, topology(problem.beads), T)
+
+
+def write_draws(
+    folder: str | Path, draws: int, files: Callable[[int], Mapping[str, str]]
+) -> tuple[Path, ...]:
+    """Write one folder for every draw.
+
+    Args:
+        folder: where the folders `draw_0000` and so on are made.
+        draws: how many.
+        files: from the index of a draw to its texts by name.
+
+    Returns:
+        The folders.
+
+    Raises:
+        BayescgError: a folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_draws(folder, 2, lambda draw: {"a.txt": str(draw)})]
+        ['draw_0000', 'draw_0001']
+    """
+    paths = tuple(Path(folder) / f"draw_{index:04d}" for index in range(draws))
+    for index, path in enumerate(paths):
+        write_files(path, files(index))
+    return paths
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from bayescg._checks import BayescgError, BayescgWarning, positive, whole
-from bayescg.export.chosen_draws import ChosenDraws, choose_draws, write_files
+from bayescg.export.chosen_draws import ChosenDraws, choose_draws, write_draws
 from bayescg.export.curves import Terms, terms_of
 from bayescg.export.gromacs_tables import EXTENSION, chain_file, chain_tables, table_files
 from bayescg.export.gromacs_topology import index_file, structure_file, topology_file
@@ -121,11 +121,8 @@ def gromacs(
         "friction": positive("friction", FRICTION if friction is None else friction, unit="1/ps"),
         "steps": whole("steps", steps),
     }
-    paths = []
-    for index in range(draws):
-        paths.append(Path(folder) / f"draw_{index:04d}")
-        write_files(paths[-1], _files(chosen, index, seed=whole("seed", seed) + index, **settings))
-    return tuple(paths)
+    first = whole("seed", seed)
+    return write_draws(folder, draws, lambda index: _files(chosen, index, seed=first + index, **settings))
 
 
 def _files(

@@ -19,7 +19,7 @@ import xarray as xr
 
 from bayescg._checks import positive, require, whole
 from bayescg._typing import NumpyArray
-from bayescg.export.chosen_draws import ChosenDraws, choose_draws, write_files
+from bayescg.export.chosen_draws import ChosenDraws, choose_draws, write_draws
 from bayescg.export.openmm_integrators import auxiliary_count, openmm_integrator
 from bayescg.export.openmm_pairs import pair_nodes
 from bayescg.export.openmm_system import openmm_system, require_openmm
@@ -126,11 +126,8 @@ def openmm(
         "friction": positive("friction", FRICTION if friction is None else friction, unit="1/ps"),
         "steps": whole("steps", steps),
     }
-    paths = []
-    for index in range(draws):
-        paths.append(Path(folder) / f"draw_{index:04d}")
-        write_files(paths[-1], _files(chosen, index, seed=whole("seed", seed) + index, **settings))
-    return tuple(paths)
+    first = whole("seed", seed)
+    return write_draws(folder, draws, lambda index: _files(chosen, index, seed=first + index, **settings))
 
 
 def _files(
