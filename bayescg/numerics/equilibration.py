@@ -110,8 +110,8 @@ def equilibrated(series: Float[np.ndarray, "time series"]) -> Equilibrated:
     starts = np.unique(np.linspace(0, LATEST * count, CANDIDATES).astype(int))
     effective = np.array([(count - t0) / statistical_inefficiency(series[t0:]) for t0 in starts])
     first = np.argmax(effective >= ENOUGH * effective.max(axis=0), axis=0)
-    start = int(starts[first.max()])
-    return Equilibrated(start, float(effective[start].min()))
+    place = int(first.max())
+    return Equilibrated(int(starts[place]), float(effective[place].min()))
 
 
 def principal_series(

@@ -35,6 +35,17 @@ def test_statistical_inefficiency_of_an_autoregressive_series(correlation):
     assert statistical_inefficiency(np.full((50, 1), 0.1)).tolist() == [1.0]
 
 
+@pytest.mark.parametrize("length", [90, 400])
+def test_start_and_effective_samples_belong_together_at_any_length(length):
+    """Longer series are tried at every few values: a place among the tried starts is no start."""
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(length, 1)) + 9 * np.exp(-np.arange(length) / (0.08 * length))[:, None]
+    found = equilibrated(values)
+    assert 0.1 * length < found.start < 0.6 * length
+    kept = length - found.start
+    assert found.effective == pytest.approx(kept / statistical_inefficiency(values[found.start :]).max())
+
+
 @pytest.mark.parametrize(("correlation", "most"), [(0.0, 0.01), (0.5, 0.05), (0.8, 0.12)])
 def test_a_stationary_series_keeps_nearly_all_its_values(correlation, most, monkeypatch):
     # 100 records of c = 0.8 are 11 independent ones: what is lost there is noise of the estimate of g
