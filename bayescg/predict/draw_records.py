@@ -140,8 +140,9 @@ class Recorder:
         wrapped = x if box is None else x - box[:, None] * np.floor(x / box[:, None])
         precision = np.float64 if box is None else np.float32
         near = self._neighbors(wrapped, box) if self._meter.needs_energy else None
-        counts = tuple(self._counts(observable, wrapped, box) for observable in self._meter.moments)
-        return wrapped.astype(precision), x, frames.velocities, box, near, counts
+        inside = wrapped.astype(precision)
+        counts = tuple(self._counts(observable, inside, box) for observable in self._meter.moments)
+        return inside, x, frames.velocities, box, near, counts
 
     def _counts(self, observable: object, positions: NumpyArray, box: NumpyArray | None) -> NumpyArray | None:
         """Pairs in every bin of a radial distribution function, (frame, kind, bin); None for others."""

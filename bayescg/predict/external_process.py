@@ -56,6 +56,7 @@ class RunningDraw:
         self.task, self.engine, self.plan = task, engine, plan
         self.folder, self.last = store.workplace(task.draw), (task.start, plan.box)
         self.recorder = Recorder(measure, plan, task.model.potential, *task.start.shape)
+        self._take = engine.take  # a method of a module is made anew at every access, which takes a while
         self._pieces = pieces(plan, *task.start.shape)
         job = engine.prepare(self.folder, task.model, task.start, plan, seed=task.seed)
         with (self.folder / "output.txt").open("wb") as output:
@@ -79,7 +80,7 @@ class RunningDraw:
         """Measure the next piece if it is there, and hand it on; the number of its frames."""
         if not self._pieces:
             return 0
-        frames = self.engine.take(self.folder, self.plan, self._pieces[0])
+        frames = self._take(self.folder, self.plan, self._pieces[0])
         if frames is None:
             return 0
         self._pieces.pop(0)

@@ -51,3 +51,17 @@ def test_positions_must_be_finite():
         count_pairs(
             np.full((2, 1), np.nan), np.ones(1), kinds=KINDS, types=np.zeros(2, int), bins=2, reach=0.5
         )
+
+
+def test_float32_counts_the_same_but_for_distances_at_an_edge():
+    rng = np.random.default_rng(6)
+    x, box, nobody = rng.uniform(0, 2, size=(301, 3)), np.full(3, 2.0), np.zeros(301, int)
+    settings = {"kinds": np.zeros((1, 1), int), "types": nobody, "bins": 100, "reach": 1.0}
+    exact = count_pairs(x, box, **settings)
+    single = count_pairs(x.astype(np.float32), box, **settings)
+    assert exact.sum() > 20_000
+    # 23,600 distances to 1e-7 nm, bins of 0.01 nm: less than one beside an edge
+    assert np.abs(exact - single).sum() <= 6
+    # control: half precision is not enough
+    coarse = count_pairs(x.astype(np.float16).astype(np.float32), box, **settings)
+    assert np.abs(exact - coarse).sum() > 100
