@@ -37,7 +37,7 @@ class Aside:
     Any two are equal: problems that differ in nothing else but their numbers share compiled programs.
 
     Attributes:
-        beads: data of the first term.
+        beads: data of the first term that has frames.
         fingerprint: hash of model, prior and data.
     """
 
@@ -110,7 +110,7 @@ class Problem(eqx.Module):
             likelihood.observe(model, term.data) for likelihood, term in zip(likelihoods, terms, strict=True)
         )
         self.terms = tuple(range(len(terms)))
-        beads = state_points(terms[0].data)[0]
+        beads = _beads_of(terms)
         self.topology = topology(beads)
         self.prior = completed(prior, self.joint, self.observations)
         self.shapes = latent_shapes(self.prior, self.joint)
@@ -144,7 +144,7 @@ class Problem(eqx.Module):
 
     @property
     def beads(self) -> xr.Dataset:
-        """Data of the first term."""
+        """Data of the first term that has frames of beads."""
         return self.aside.beads
 
     @property
@@ -323,6 +323,18 @@ def _check_kinds(model: Any, data: Any) -> None:
             f"data must be a likelihood on its data, got {type(data).__name__}. "
             "Write for example bayescg.likelihoods.ForceMatching().on(beads)."
         )
+
+
+def _beads_of(terms: tuple[Term, ...]) -> xr.Dataset:
+    """Of the first term that has frames; of a table of one variable where none has."""
+    points = [point for term in terms for point in state_points(term.data)]
+    found = next((point for point in points if "position" in point), points[0])
+    if "bead" not in found.dims:
+        raise BayescgError(
+            "data must hold the frames of beads in one term at least, got tables alone. Add a term on the "
+            "trajectory, for example bayescg.likelihoods.ForceMatching().on(beads)."
+        )
+    return found
 
 
 def _one_or_all(likelihoods: list[AbstractLikelihood]) -> Any:

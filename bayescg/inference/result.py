@@ -2,7 +2,8 @@
 
 Groups: `posterior`, `posterior_sandwich` (the same draws with the sandwich covariance), `sample_stats`,
 `convergence`, `prior`, `log_likelihood` (per block of frames), `observed_data`, `constant_data`,
-`explained_force`, `potential_curves`, `memory_curves`, and provenance in the attributes of the root; from
+`explained_force`, `potential_curves`, `memory_curves`, `reweighting` (of an `Observable` likelihood, whether
+sampled frames serve the draws), and provenance in the attributes of the root; from
 `SMC` also `log_evidence` and `log_evidence_error`, from approximations (`SVI`, `Laplace`) `pareto_k`.
 """
 
@@ -31,6 +32,7 @@ from bayescg.inference.laplace_subset import held_names, held_sentence
 from bayescg.inference.modules import modules_of
 from bayescg.inference.pareto import approximation_attributes
 from bayescg.inference.problem import Problem
+from bayescg.inference.sampled_weights import sampled_weights
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.inference.sandwich import Sandwich, repaired, sandwich
 from bayescg.inference.thermodynamic_curves import curves_of
@@ -128,6 +130,10 @@ def sample(
         spread, positions = robust
         naive, values = values, _values(problem, positions)
         groups["posterior_sandwich"] = _dataset(problem, values).assign_attrs(temper=spread.temper)
+    weights, doubts = sampled_weights(problem, values)
+    warnings += doubts
+    if weights is not None:
+        groups["reweighting"] = weights
     groups |= curves_of(problem, values, naive=naive)
     if problem.joint.memory is not None:
         scales = known_timescales(problem.joint.memory)

@@ -22,14 +22,15 @@ import numpyro.distributions as dist
 import xarray as xr
 from jax.scipy.linalg import expm
 
-from bayescg._checks import BayescgError, one_of, positive, require, require_x64, whole
+from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.interfaces import AbstractLikelihood, Support, Timescales
 from bayescg.likelihoods.correlation_data import (
     BLOCK_LAGS,
     CorrelationData,
     correlation_data,
-    decay_steps,
+    default_times,
+    kind_of,
     series_of,
 )
 from bayescg.likelihoods.correlation_fit import fitted_shape
@@ -38,12 +39,9 @@ from bayescg.likelihoods.path_scales import apparent_mass, timescales
 from bayescg.likelihoods.path_series import Stretch, stretches
 from bayescg.memory import extended_drift, with_spring
 from bayescg.model import Model
+from bayescg.observables import VACF
 from bayescg.potentials import Harmonic
 from bayescg.units import thermal_energy
-
-LAGS = 16
-"""Lags used where none are given: neighbours are correlated, so more add little."""
-
 
 SQUARINGS = 32
 """Doublings in exp(-A t), for memories much faster than the lags."""
@@ -56,7 +54,8 @@ class Correlation(AbstractLikelihood):
     """Time-correlation function of beads in a harmonic well, or of the velocities of free ones.
 
     Attributes:
-        of: "position" (fluctuations about the mean) or "velocity".
+        of: "position" (fluctuations about the mean) or "velocity"; or a `bayescg.observables.VACF`, whose
+            largest lag and normalization are taken, of one component: a part d of what simulations show.
         normalized: whether its value at zero is divided out.
         times: lags, ps; None for 16 up to where the correlation has decayed. (0.0,) alone, not normalized,
             is the variance.
@@ -77,6 +76,7 @@ class Correlation(AbstractLikelihood):
     """
 
     of: str = eqx.field(static=True)
+    maximum: float | None = eqx.field(static=True)
     normalized: bool = eqx.field(static=True)
     times: tuple[float, ...] | None = eqx.field(static=True)
     overdamped: bool = eqx.field(static=True)
@@ -86,7 +86,7 @@ class Correlation(AbstractLikelihood):
 
     def __init__(
         self,
-        of: str = "position",
+        of: str | VACF = "position",
         *,
         normalized: bool = True,
         times: Sequence[float] | None = None,
@@ -95,15 +95,14 @@ class Correlation(AbstractLikelihood):
         blocks_kept: int = 32,
         infers_mass: bool = False,
     ) -> None:
-        self.of = one_of("of", of, ("position", "velocity"))
-        self.normalized = normalized
+        self.of, self.normalized, self.maximum = kind_of(of, normalized)
         self.times = None if times is None else tuple(float(t) for t in times)
         require(
             self.times is None or (len(self.times) > 0 and min(self.times) >= 0),
             f"times must be lags of at least zero ps, got {self.times}. Give one or more, or None.",
         )
         require(
-            not (overdamped and of == "velocity"),
+            not (overdamped and self.of == "velocity"),
             "of must be 'position' where the motion is overdamped: velocities have no correlation in time.",
         )
         self.overdamped = overdamped
@@ -280,7 +279,13 @@ class Correlation(AbstractLikelihood):
         parts = self._parts(data)
         masses = np.unique(np.asarray(parts[0].topology.masses))
         mass, infers = self._mass(masses, lambda: apparent_mass(parts))
-        return _Read(timescales(parts), _support(parts), mass, infers, self.times or _times(parts, self.of))
+        return _Read(
+            timescales(parts),
+            _support(parts),
+            mass,
+            infers,
+            self.times or default_times(parts, self.of, self.maximum),
+        )
 
     def _read_table(self, table: xr.Dataset) -> "_Read":
         check_kind(table, of=self.of, normalized=self.normalized)
@@ -340,10 +345,3 @@ def _support(parts: list[Stretch]) -> Support:
     highest = tuple(float(x) for x in np.max([part.positions.max(axis=(0, 1)) for part in parts], axis=0))
     kT = thermal_energy(parts[0].temperature)
     return Support(parts[0].topology.type_names, (), lowest, highest, None, kT)
-
-
-def _times(parts: list[Stretch], of: str) -> tuple[float, ...]:
-    """Lags up to where the correlation has decayed, evenly."""
-    end = decay_steps([series_of(part, of) for part in parts])
-    steps = np.unique(np.round(np.linspace(1, end, min(LAGS, end))).astype(int))
-    return tuple(float(f"{step * parts[0].interval:.9g}") for step in steps)

@@ -18,11 +18,16 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from bayescg._checks import one_of, require
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.likelihoods.path_series import Stretch
 from bayescg.numerics.correlation import CorrelationSums
+from bayescg.observables import VACF
 
 Smooth = Callable[[NumpyArray, int, float], NumpyArray]
+
+LAGS = 16
+"""Lags used where none are given: neighbours are correlated, so more add little."""
 
 DECAYED = 0.05
 """A correlation has decayed where it has fallen to this part of its value at zero."""
@@ -110,6 +115,60 @@ def correlation_data(
         "times": jnp.asarray(interval * (steps[1:] if normalized else steps)),
         "scale": jnp.asarray(mean[0]),
     }
+
+
+def kind_of(of: str | VACF, normalized: bool) -> tuple[str, bool, float | None]:
+    """Variable, normalization and largest lag (ps) that are meant.
+
+    Args:
+        of: "position", "velocity", or the observable that simulations are measured with.
+        normalized: of the first two.
+
+    Raises:
+        BayescgError: another variable, or an observable with curves of several types.
+
+    Example:
+        >>> kind_of(VACF(maximum=0.5), True)
+        ('velocity', False, 0.5)
+    """
+    if not isinstance(of, VACF):
+        return one_of("of", of, ("position", "velocity")), normalized, None
+    require(
+        not of.by_type,
+        "of must be a VACF of all beads, got one by type. Select the beads of one type, leave by_type out.",
+    )
+    return "velocity", of.normalized, of.maximum
+
+
+def default_times(parts: list[Stretch], of: str, maximum: float | None = None) -> tuple[float, ...]:
+    """Lags evenly spaced up to where the correlation has decayed, or up to the largest, ps.
+
+    Args:
+        parts: of the data.
+        of: "position" or "velocity".
+        maximum: largest lag, ps; None for where the correlation has decayed.
+
+    Raises:
+        BayescgError: a maximum below the interval.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> from bayescg.likelihoods.path_series import stretches
+        >>> parts = stretches(bcg.data.water_dynamics(frames=200), "velocities")
+        >>> len(default_times(parts, "velocity", maximum=0.1)) <= LAGS
+        True
+    """
+    interval = parts[0].interval
+    end = (
+        decay_steps([series_of(part, of) for part in parts]) if maximum is None else round(maximum / interval)
+    )
+    require(
+        end >= 1,
+        f"maximum must be at least the interval of the data, {interval:g} ps, got {maximum} ps. Take a "
+        "longer one.",
+    )
+    steps = np.unique(np.round(np.linspace(1, end, min(LAGS, end))).astype(int))
+    return tuple(float(f"{step * interval:.9g}") for step in steps)
 
 
 def bartlett_covariance(correlation: NumpyArray, steps: NumpyArray) -> NumpyArray:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.lax import stop_gradient
+from jax.scipy.linalg import solve_triangular
 
 from bayescg._typing import Array, Float
 from bayescg.interfaces import AbstractLikelihood, AbstractLinearPotential, Configuration
@@ -30,6 +31,7 @@ from bayescg.likelihoods.correlation import Correlation
 from bayescg.likelihoods.force_matching import ForceMatching, coefficients
 from bayescg.likelihoods.frames import ForceFrames
 from bayescg.likelihoods.noise import Gaussian, StudentT
+from bayescg.likelihoods.observable import Observable
 from bayescg.likelihoods.path import Path
 from bayescg.likelihoods.path_information import path_rows
 from bayescg.likelihoods.statistics import ForceStatistics
@@ -95,6 +97,13 @@ def _(likelihood: Correlation, model: Model, observations: Any) -> Rows | None:
     white = observations.whitening @ likelihood.predicted(model, observations)
     scale = observations.scale if likelihood.normalized else 1.0
     return Rows(jnp.sqrt(observations.frames)[:, None] * scale * white, sampled=False)
+
+
+@expected_rows.register
+def _(likelihood: Observable, model: Model, observations: Any) -> Rows | None:
+    found = likelihood.compared(model, observations)
+    lower = stop_gradient(found.lower)  # how the weights' error moves says nothing of the data
+    return Rows(solve_triangular(lower, found.predicted, lower=True)[None], sampled=False)
 
 
 @expected_rows.register

@@ -31,7 +31,6 @@ from bayescg.interfaces import (
     AbstractConjugateLikelihood,
     AbstractLinearPotential,
     Quadratic,
-    Support,
     type_pairs,
 )
 from bayescg.likelihoods.design import Frame, design, pair_kinds
@@ -41,15 +40,12 @@ from bayescg.likelihoods.reading import (
     check_temperatures,
     checked_points,
     frames_of,
-    internal_of,
     mean_squares,
     mean_temperature,
-    ranges_of,
-    shortest_distances,
+    support_of,
 )
 from bayescg.likelihoods.statistics import BlockAccumulator, ForceStatistics, Sums, frame_sums
 from bayescg.model import Model, parameters
-from bayescg.numerics.pairs import check_cutoff
 
 DISTANCE_BINS = 240
 """Bins of the histogram of sampled distances, from 0 to the cutoff."""
@@ -93,23 +89,10 @@ class ForceMatching(AbstractConjugateLikelihood):
         require_x64("Force matching")
         points = checked_points(data)
         check_temperatures(model.potential, points)
-        shortest, squares, reference = [], [], mean_temperature(points)
+        support, squares, reference = support_of(points, model.potential), [], mean_temperature(points)
         for beads in points:
-            if "box" in beads and model.potential.cutoff > 0:
-                check_cutoff(model.potential.cutoff, np.asarray(beads["box"]))
-            shortest.append(shortest_distances(beads, topology(beads), model.potential.cutoff))
             ratio = thermal_ratio(beads.attrs.get("temperature"), reference)
             squares.append(mean_squares(beads, topology(beads)) / ratio**2)
-        names = topology(points[0]).type_names
-        lowest, highest, period = ranges_of(points) if model.potential.cutoff == 0 else ((), (), None)
-        support = Support(
-            names,
-            tuple(np.min(shortest, axis=0).tolist()),
-            lowest,
-            highest,
-            period,
-            internal=internal_of(points),
-        )
         prepared = Model(model.potential.prepare(support), model.memory)
         noise = self.noise.prepare(np.mean(squares, axis=0))
         return prepared, ForceMatching(noise, self.blocks_kept, reference)

@@ -20,6 +20,9 @@ from bayescg.likelihoods.design import CAPACITY_STEP, Frame
 from bayescg.likelihoods.noise import AbstractForceNoise, thermal_ratio
 from bayescg.numerics.pairs import neighbor_matrix
 
+FrameArrays = tuple[Array, Array | None, Array, Array | None]
+"""Positions, boxes, neighbours and temperatures, each with a leading frame axis where it is not None."""
+
 FRAMES_AT_ONCE = 4
 """Frames whose forces are computed together: enough to fill vector units, little memory."""
 
@@ -50,11 +53,11 @@ class ForceFrames(eqx.Module):
     temperatures: Float[Array, " frame"] | None = None
 
     @property
-    def arrays(self) -> tuple[Array, Array | None, Array, Array | None]:
+    def arrays(self) -> FrameArrays:
         """What `configuration` takes of every frame, for maps over frames."""
         return self.positions, self.boxes, self.neighbors, self.temperatures
 
-    def configuration(self, frame: tuple[Array, Array | None, Array, Array | None]) -> Configuration:
+    def configuration(self, frame: FrameArrays) -> Configuration:
         """One frame of `arrays`."""
         positions, box, neighbors, temperature = frame
         return Configuration(positions, box, neighbors, self.topology, temperature)
@@ -122,8 +125,39 @@ def gather_frames(
         >>> type(matching.observe(model, data)).__name__
         'ForceFrames'
     """
-    first = frames[0][0]
-    for index, (frame, _) in enumerate(frames):
+    only = [frame for frame, _ in frames]
+    positions, boxes, neighbors, temperatures = stacked(only)
+    count = min(blocks, len(frames))
+    return ForceFrames(
+        positions,
+        boxes,
+        neighbors,
+        jnp.asarray(np.stack([forces for _, forces in frames])),
+        jnp.asarray([thermal_ratio(frame.temperature, reference_temperature) for frame in only]),
+        jnp.asarray(np.arange(len(frames)) * count // len(frames)),
+        only[0].topology,
+        count,
+        temperatures,
+    )
+
+
+def stacked(frames: list[Frame]) -> FrameArrays:
+    """Frames of one system as arrays, with neighbour matrices of one width.
+
+    Args:
+        frames: with the pairs within the potential's cutoff.
+
+    Raises:
+        BayescgError: frames of different systems.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> from bayescg.likelihoods.reading import frames_of
+        >>> stacked([frame for frame, _ in frames_of(bcg.data.water(frames=2), 0.5)])[0].shape
+        (2, 510, 3)
+    """
+    first = frames[0]
+    for index, frame in enumerate(frames):
         if _system(frame) != _system(first):
             raise BayescgError(
                 "frames must hold the same beads in the same order, all periodic or all open, where the "
@@ -131,24 +165,14 @@ def gather_frames(
                 "Give one term per system and add the terms."
             )
     beads = first.positions.shape[0]
-    tight = [neighbor_matrix(frame.pairs, beads) for frame, _ in frames]
+    tight = [neighbor_matrix(frame.pairs, beads) for frame in frames]
     width = -(-max(matrix.shape[1] for matrix in tight) // CAPACITY_STEP) * CAPACITY_STEP
     padded = [
         np.pad(m, ((0, 0), (0, width - m.shape[1])), constant_values=beads).astype(np.int32) for m in tight
     ]
-    count = min(blocks, len(frames))
-    boxes = None if first.box is None else jnp.asarray(np.stack([f.box for f, _ in frames]))  # type: ignore[arg-type]
-    return ForceFrames(
-        jnp.asarray(np.stack([frame.positions for frame, _ in frames])),
-        boxes,
-        jnp.asarray(np.stack(padded)),
-        jnp.asarray(np.stack([forces for _, forces in frames])),
-        jnp.asarray([thermal_ratio(frame.temperature, reference_temperature) for frame, _ in frames]),
-        jnp.asarray(np.arange(len(frames)) * count // len(frames)),
-        first.topology,
-        count,
-        _temperatures([frame for frame, _ in frames]),
-    )
+    boxes = None if first.box is None else jnp.asarray(np.stack([f.box for f in frames]))  # type: ignore[arg-type]
+    positions = jnp.asarray(np.stack([frame.positions for frame in frames]))
+    return positions, boxes, jnp.asarray(np.stack(padded)), _temperatures(frames)
 
 
 def _temperatures(frames: list[Frame]) -> Array | None:

@@ -11,9 +11,9 @@ from bayescg._checks import BayescgError, require
 from bayescg._typing import NumpyArray
 from bayescg.data import state_points, topology, validate
 from bayescg.data.boltzmann_inversion import sampled_internal
-from bayescg.interfaces import AbstractPotential, Sampled, Topology, type_pairs
+from bayescg.interfaces import AbstractPotential, Sampled, Support, Topology, type_pairs
 from bayescg.likelihoods.design import Frame, pair_kinds
-from bayescg.numerics.pairs import Pairs, no_pairs, pairs_within
+from bayescg.numerics.pairs import Pairs, check_cutoff, no_pairs, pairs_within
 from bayescg.potentials.thermodynamic import depends_on_temperature
 
 SUPPORT_FRAMES = 32
@@ -168,6 +168,37 @@ def internal_of(points: list[xr.Dataset]) -> tuple[Sampled, ...]:
             lowest, highest = min(old.lowest, one.lowest), max(old.highest, one.highest)
             joined[one.coordinate, one.kind] = old._replace(lowest=lowest, highest=highest)
     return tuple(joined[key] for key in sorted(joined))
+
+
+def support_of(points: list[xr.Dataset], potential: AbstractPotential) -> Support:
+    """What a potential may know of the data before its parameters are allocated.
+
+    Args:
+        points: beads of every state point, of the same types.
+        potential: whose cutoff is looked within.
+
+    Raises:
+        BayescgError: the cutoff exceeds half a box.
+
+    Example:
+        >>> import bayescg as bcg
+        >>> support_of([bcg.data.water(frames=2)], bcg.potentials.PairSpline(cutoff=0.9)).type_names
+        ('SOL',)
+    """
+    shortest, cutoff = [], potential.cutoff
+    for beads in points:
+        if "box" in beads and cutoff > 0:
+            check_cutoff(cutoff, np.asarray(beads["box"]))
+        shortest.append(shortest_distances(beads, topology(beads), cutoff))
+    lowest, highest, period = ranges_of(points) if cutoff == 0 else ((), (), None)
+    return Support(
+        topology(points[0]).type_names,
+        tuple(np.min(shortest, axis=0).tolist()),
+        lowest,
+        highest,
+        period,
+        internal=internal_of(points),
+    )
 
 
 def _check_apart(pairs: Pairs, frame: int) -> None:

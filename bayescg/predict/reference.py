@@ -9,7 +9,7 @@ from bayescg._checks import BayescgError, require, require_x64, whole
 from bayescg._typing import NumpyArray
 from bayescg.data import topology, validate
 from bayescg.interfaces import AbstractPotential, AbstractTimeObservable, Observable
-from bayescg.predict.moments import Measurement, Momentary
+from bayescg.likelihoods.moments import Measurement, Momentary
 from bayescg.predict.ratio import ratio_of_sums
 from bayescg.predict.series import totals_of
 from bayescg.predict.variance import BLOCKS, block_standard_error
@@ -102,12 +102,7 @@ def _of_moments(
     ready = observable.prepare(shared, boxes)
     kelvin = chosen.attrs.get("temperature")
     measure = Measurement(ready, shared, temperature=kelvin, potential=potential)
-    values = np.stack(
-        [
-            measure(chosen["position"].isel(frame=index).to_numpy(), None if boxes is None else boxes[index])
-            for index in range(count)
-        ]
-    )
+    values = measure.of_frames(chosen["position"].to_numpy(), boxes)
     _check_finite(ready.name, values)
     labels = ready.coordinates(shared)
     units = {"units": ready.units}
@@ -117,7 +112,7 @@ def _of_moments(
             f"{ready.name}_error": (tuple(labels), block_standard_error(values, blocks=blocks), units),
         },
         coords=labels,
-        attrs={"frames": count},
+        attrs={"frames": count} | ({} if kelvin is None else {"temperature": kelvin}),
     )
 
 

@@ -1,12 +1,7 @@
 """Energies of one frame under many draws at the cost of one, and frames kept as they are measured.
 
-For pair potentials the energy of draw d is a sum over a histogram,
-
-    U_d = Σ_ab Σ_k H_abk u_d,ab(r_k),        H_abk = Σ_pairs hat((r_ij - r_k)/h),
-
-of distances shared out between the two nodes beside them: one pass over the pairs, then one product with a
-table of all draws. What is left out is h² u''/8 a pair, with h = cutoff/4096; in differences between draws,
-which agree on steep cores, far less. Other terms are evaluated draw after draw.
+Of pair potentials one histogram of distances (`potentials.distance_histogram`) serves all draws: one pass
+over the pairs, then one product with a table of every draw. Other terms are evaluated draw after draw.
 """
 
 from collections.abc import Sequence
@@ -26,20 +21,16 @@ from bayescg.interfaces import (
     AbstractPotential,
     AbstractTimeObservable,
     Configuration,
-    LinearSum,
     Snapshot,
-    Sum,
     Topology,
     Totals,
-    type_pair_index,
-    type_pairs,
 )
-
-NODES = 4096
-"""Intervals of the histogram of distances, from zero to the cutoff."""
-
-HIGHEST = 1e8
-"""kJ/mol; where a pair energy is infinite or higher, at zero distance say. No frame comes there."""
+from bayescg.potentials.distance_histogram import (
+    distance_histogram,
+    histogram_nodes,
+    pair_table,
+    terms_of,
+)
 
 
 class DrawEnergies(eqx.Module):
@@ -59,7 +50,7 @@ class DrawEnergies(eqx.Module):
         """Energies, kJ/mol, of a configuration with neighbours valid for the cutoff."""
         total = jnp.zeros(())
         if self.tables is not None:
-            histogram = _histogram(configuration, self.cutoff)
+            histogram = distance_histogram(configuration, self.cutoff)
             total += self.tables.reshape(self.tables.shape[0], -1) @ histogram
         for terms in self.others:
             total += jax.lax.map(lambda term: term.energy(configuration), terms)
@@ -79,7 +70,7 @@ def draw_energies(potentials: Sequence[AbstractPotential], kinds: int) -> DrawEn
         >>> draw_energies(argon, 1).tables.shape
         (2, 1, 4097)
     """
-    terms = [_terms(potential) for potential in potentials]
+    terms = [terms_of(potential) for potential in potentials]
     cutoff = float(potentials[0].cutoff)
     columns = [list(column) for column in zip(*terms, strict=True)]
     pairwise = [column for column in columns if isinstance(column[0], AbstractPairPotential)]
@@ -210,46 +201,8 @@ def split_frames(
     return observables, numbers[:, place:-1]
 
 
-def _terms(potential: Any) -> tuple[Any, ...]:
-    return potential.terms if isinstance(potential, Sum | LinearSum) else (potential,)
-
-
 @eqx.filter_jit
 def _tabulated(potentials: Any, cutoff: float, kinds: int) -> Array:
-    """Pair energies at the nodes, (draw, type_pair, node)."""
-    nodes = jnp.linspace(0.0, cutoff, NODES + 1)
-
-    def of_draw(potential: AbstractPairPotential) -> Array:
-        def of_pair(first: int, second: int) -> Array:
-            one = jax.vmap(lambda r: potential.pair_energy(r, jnp.asarray(first), jnp.asarray(second)))
-            values = jnp.where(nodes < potential.cutoff, one(jnp.maximum(nodes, 1e-6)), 0.0)
-            return jnp.clip(jnp.nan_to_num(values, nan=HIGHEST), -HIGHEST, HIGHEST)
-
-        return jnp.stack([of_pair(a, b) for a, b in type_pairs(kinds)])
-
-    return jax.lax.map(of_draw, potentials)
-
-
-def _histogram(configuration: Configuration, cutoff: float) -> Float[Array, " place"]:
-    """Of the distances of every pair of types, every pair once."""
-    positions, neighbors, box = configuration.positions, configuration.neighbors, configuration.box
-    beads, topology = positions.shape[0], configuration.topology
-    other = jnp.minimum(neighbors, beads - 1)
-    squared = jnp.zeros(neighbors.shape)
-    for axis in range(positions.shape[1]):
-        column = positions[:, axis]
-        step = column.at[other].get(mode="promise_in_bounds") - column[:, None]
-        if box is not None:
-            step -= box[axis] * jnp.round(step / box[axis])
-        squared += step * step
-    kinds = len(topology.type_names)
-    kind = type_pair_index(topology.types[:, None], topology.types[other], kinds)
-    place = jnp.sqrt(squared) * (NODES / cutoff)
-    inside = (neighbors < beads) & (place < NODES)
-    left = jnp.where(inside, place, 0).astype(jnp.int32)
-    share = jnp.where(inside, place - left, 0.0)
-    half = jnp.where(inside, 0.5, 0.0)  # every pair stands in two rows
-    at = kind * (NODES + 1) + left
-    empty = jnp.zeros(len(type_pairs(kinds)) * (NODES + 1))
-    filled = empty.at[at].add(half * (1 - share), mode="promise_in_bounds")
-    return filled.at[at + 1].add(half * share, mode="promise_in_bounds")
+    """Pair energies of every draw at the nodes, (draw, type_pair, node)."""
+    nodes = histogram_nodes(cutoff)
+    return jax.lax.map(lambda potential: pair_table(potential, nodes, kinds), potentials)

@@ -1,22 +1,17 @@
-"""Averages under many draws from frames of a few: mixture weights, their guards, and errors draws share.
+"""Averages under many draws from frames of a few: guards of their weights, and errors draws share.
 
-Frames n come from references r = 1..R with reduced energies u_r = U_r/kT, N_r frames each. Together they are
-a sample of the mixture of the references, so that a draw d has the weights
-
-    w_d(n) = exp(-u_d(n)) / Σ_r N_r exp(f_r - u_r(n)),        f_r = -ln Σ_n w_r(n),
-
-the multistate estimator without bins; f solves its equation by iteration, R = 1 is plain reweighting. Then
+With the weights w_d of a draw d over frames of a mixture of references (`numerics.mixture`),
 
     <A>_d = Σ w_d A / Σ w_d,        ESS_d = (Σ w_d)² / Σ w_d² / g,
 
 g being the statistical inefficiency of weights and observables along the references, whichever is larger. The
 shape k of the tail of the weights says whether their mean is reached at all.
 
-Errors come from leaving out one block of a reference after another, f and all else computed again. Draws
-that share frames share errors: the covariance of two is the sum over blocks of the products of their changes.
+Errors come from leaving out one block of a reference after another, free energies and all else computed
+again. Draws that share frames share errors: the covariance of two is the sum over blocks of the products of
+their changes.
 
 References:
-    M. R. Shirts, J. D. Chodera, J. Chem. Phys. 129, 124105 (2008), doi:10.1063/1.2978177.
     A. Vehtari, D. Simpson, A. Gelman, Y. Yao, J. Gabry, J. Mach. Learn. Res. 25 (2024) 72, arXiv:1507.02646.
 """
 
@@ -24,17 +19,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from bayescg._typing import Float, Int, NumpyArray
 from bayescg.inference.pareto import LARGEST_K, pareto_k
 from bayescg.numerics.equilibration import principal_series, statistical_inefficiency
-
-ITERATIONS = 10_000
-"""Of the free energies; references that overlap need tens."""
-
-PRECISION = 1e-7
-"""Change of a reduced free energy that ends the iteration."""
+from bayescg.numerics.mixture import free_energies, log_weights
 
 
 class Guards(NamedTuple):
@@ -71,63 +60,6 @@ class Reweighted(NamedTuple):
     def error(self) -> NumpyArray:
         """Standard error of every draw."""
         return np.sqrt(np.sum(self.changes**2, axis=0))
-
-
-def free_energies(
-    references: Float[np.ndarray, "reference frame"],
-    counts: Int[np.ndarray, " reference"],
-    *,
-    start: Float[np.ndarray, " reference"] | None = None,
-) -> Float[np.ndarray, " reference"]:
-    """Reduced free energies f of the references, the first zero.
-
-    Args:
-        references: reduced energies of all frames under every reference.
-        counts: frames that every reference gave.
-        start: where the iteration begins; None for zeros.
-
-    Example:
-        >>> x = np.random.default_rng(0).normal(size=4000)  # of a spring of kT; and the same from one of 4 kT
-        >>> both = np.concatenate([x, x / 2])
-        >>> f = free_energies(np.array([both**2 / 2, 2 * both**2]), np.array([4000, 4000]))
-        >>> bool(abs(f[1] - np.log(2)) < 0.05)
-        True
-    """
-    f = np.zeros(len(counts)) if start is None else start
-    if len(counts) == 1:
-        return f
-    for _ in range(ITERATIONS):
-        mixture = _log_mixture(references, counts, f)
-        new = -np.asarray(logsumexp(-references - mixture, axis=1))
-        new -= new[0]
-        if np.abs(new - f).max() < PRECISION:
-            return new
-        f = new
-    return f
-
-
-def log_weights(
-    draws: Float[np.ndarray, "draw frame"],
-    references: Float[np.ndarray, "reference frame"],
-    counts: Int[np.ndarray, " reference"],
-    *,
-    start: Float[np.ndarray, " reference"] | None = None,
-) -> Float[np.ndarray, "draw frame"]:
-    """Logarithms of the weights of all frames under every draw, each draw's summing to one.
-
-    Args:
-        draws: reduced energies under every draw.
-        references: reduced energies under every reference.
-        counts: frames that every reference gave.
-        start: of their free energies; None for zeros.
-
-    Example:
-        >>> np.exp(log_weights(np.zeros((1, 4)), np.zeros((1, 4)), np.array([4]))).tolist()
-        [[0.25, 0.25, 0.25, 0.25]]
-    """
-    mixture = _log_mixture(references, counts, free_energies(references, counts, start=start))
-    logs = -draws - mixture
-    return logs - logsumexp(logs, axis=1, keepdims=True)
 
 
 def guards(
@@ -208,13 +140,6 @@ def shared_covariance(changes: Float[np.ndarray, "block draw ..."], draws: int) 
     """
     together, alone = np.sum(changes.sum(axis=1) ** 2, axis=0), np.sum(changes**2, axis=(0, 1))
     return (together - alone) / max(1, draws * (draws - 1))
-
-
-def _log_mixture(references: NumpyArray, counts: NumpyArray, f: NumpyArray) -> NumpyArray:
-    """Logarithm of Σ_r N_r exp(f_r - u_r), (frame,)."""
-    with np.errstate(divide="ignore"):  # a reference without frames left
-        weight = np.log(counts) + f
-    return np.asarray(logsumexp(weight[:, None] - references, axis=0))
 
 
 def _slowest(curves: Sequence[NumpyArray], run: slice) -> float:

@@ -8,8 +8,9 @@ import xarray as xr
 from bayescg._typing import NumpyArray
 from bayescg.data import topology
 from bayescg.interfaces import AbstractObservable
+from bayescg.numerics.mixture import log_weights
 from bayescg.predict.equilibrium import statistics_warnings
-from bayescg.predict.reweight_mixture import Guards, guards, log_weights, reweighted, shared_covariance
+from bayescg.predict.reweight_mixture import Guards, guards, reweighted, shared_covariance
 from bayescg.predict.reweight_plan import Plan, References
 from bayescg.predict.reweight_pool import Pool
 from bayescg.predict.run_warnings import run_warnings

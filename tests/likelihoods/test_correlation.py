@@ -220,6 +220,23 @@ def test_underdamped_null_direction_scales_mass_stiffness_and_friction():
     assert known.null_directions.sizes["direction"] == 0
 
 
+def test_the_observable_of_simulations_says_what_is_compared():
+    data, free = underdamped(frames=2000), bcg.Model(None, bcg.memory.Markovian(8.0))
+    vacf = bcg.observables.VACF(maximum=2.0, normalized=True)
+    times = tuple(np.round(np.linspace(1, 20, 16)).astype(int) * INTERVAL)
+    named = [Correlation(vacf), Correlation("velocity", normalized=True, times=times)]
+    found = [observed(likelihood, data, free) for likelihood in named]
+    densities = [float(one[1].log_likelihood(one[0], one[2])) for one in found]
+    assert densities[0] == pytest.approx(densities[1], rel=1e-12)
+    # control: without the division by the value at zero it is another number
+    other = observed(Correlation(bcg.observables.VACF(maximum=2.0)), data, free)
+    assert float(other[1].log_likelihood(other[0], other[2])) != pytest.approx(densities[0], rel=1e-3)
+    with pytest.raises(bcg.BayescgError, match="at least the interval"):
+        observed(Correlation(bcg.observables.VACF(maximum=0.01)), data, free)
+    with pytest.raises(bcg.BayescgError, match="got one by type"):
+        Correlation(bcg.observables.VACF(by_type=True))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -11,8 +11,8 @@ import pytest
 
 import bayescg as bcg
 from bayescg._checks import BayescgError
+from bayescg.likelihoods.moments import Measurement
 from bayescg.observables import PotentialEnergy, Pressure
-from bayescg.predict.moments import Measurement
 from bayescg.units import BAR, BOLTZMANN
 from tests.observables.lattices import cubic, frame_of
 

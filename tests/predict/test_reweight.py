@@ -14,14 +14,13 @@ from bayescg._checks import BayescgError
 from bayescg._typing import Array
 from bayescg.interfaces import AbstractObservable, AbstractPotential, Configuration, Support, Topology
 from bayescg.model import Model
+from bayescg.numerics.mixture import free_energies, log_weights
 from bayescg.observables import MSD, RDF, PotentialEnergy
 from bayescg.potentials import LennardJones, PairSpline
 from bayescg.predict import reweight, simulate
 from bayescg.predict.reweight_energies import draw_energies
 from bayescg.predict.reweight_mixture import (
-    free_energies,
     guards,
-    log_weights,
     reweighted,
     shared_covariance,
 )

@@ -7,6 +7,7 @@ are widened where a frame has beads with more.
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +23,9 @@ from bayescg.interfaces import (
 )
 from bayescg.likelihoods.reading import listed_pairs
 from bayescg.numerics.pairs import check_cutoff, neighbor_matrix
+
+FRAMES_AT_ONCE = 32
+"""Frames handed to a program at once where no neighbours are needed: a call costs as much as a frame."""
 
 Momentary = AbstractObservable | AbstractEnergyObservable
 
@@ -84,6 +88,26 @@ class Measurement:
         )
         return np.asarray(_measured(self.observable, configuration, self.potential), np.float64)
 
+    def of_frames(self, positions: NumpyArray, boxes: NumpyArray | None) -> NumpyArray:
+        """The observable of many frames, (frame, ...).
+
+        Args:
+            positions: (frame, bead, dim), nm.
+            boxes: (frame, dim) edge lengths, nm; None for an open system.
+        """
+        observable = self.observable
+        if not isinstance(observable, AbstractObservable):  # rows of neighbours are found on the host
+            edges = [None] * len(positions) if boxes is None else boxes
+            return np.stack([self(x, box) for x, box in zip(positions, edges, strict=True)])
+        found = []
+        for begin in range(0, len(positions), FRAMES_AT_ONCE):
+            # the last piece repeats its last frame: one shape, one program
+            places = np.minimum(np.arange(begin, begin + FRAMES_AT_ONCE), len(positions) - 1)
+            edges = None if boxes is None else jnp.asarray(boxes[places], float)
+            x = jnp.asarray(positions[places], float)
+            found.append(_measured_together(observable, x, edges, self.topology, self.temperature))
+        return np.concatenate([np.asarray(part, np.float64) for part in found])[: len(positions)]
+
     def _neighbors(self, positions: Any, box: Any) -> Array:
         """Rows for the potential, wide enough for this frame."""
         beads, cutoff = len(positions), 0.0 if self.potential is None else self.potential.cutoff
@@ -106,3 +130,19 @@ def _measured(
         return observable.measure(configuration)
     assert potential is not None
     return observable.measure(configuration, potential)
+
+
+@eqx.filter_jit
+def _measured_together(
+    observable: AbstractObservable,
+    positions: Array,
+    boxes: Array | None,
+    topology: Topology,
+    temperature: float | None,
+) -> Array:
+    nobody = jnp.zeros((positions.shape[1], 0), jnp.int32)
+
+    def of_frame(frame: tuple[Array, Array | None]) -> Array:
+        return observable.measure(Configuration(*frame, nobody, topology, temperature))
+
+    return jax.lax.map(of_frame, (positions, boxes))
