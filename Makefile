@@ -36,10 +36,12 @@ QUICK_TO_COMPILE := XLA_FLAGS='--xla_cpu_use_fusion_emitters=false --xla_backend
 	JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(COMPILED) JAX_COMPILATION_CACHE_MAX_SIZE=4000000000 \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2
 
-# one file goes to one worker: what a file compiles, it compiles once. A worker that dies ends the run.
+# One file goes to one worker: what a file compiles, it compiles once. Long files come first (conftest.py). A worker
+# that dies ends the run.
 test: check
 	@rm -rf $(COMPILED)
-	$(QUICK_TO_COMPILE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 --durations 10
+	$(QUICK_TO_COMPILE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 0 --durations 10
 
 check: $(INSTALLED_TEST)
 	$(BIN)/ruff format --check .

@@ -27,6 +27,16 @@ gc.set_threshold(50_000, 20, 20)
 MOST_MAPPINGS = 30_000
 
 
+# One file goes to one worker, and files that run whole programs take minutes for a handful of tests: begun last,
+# they would leave the other worker without work.
+LONG_FILES = ("tests/documentation/", "tests/cli/", "tests/inference/test_small_network.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, all else in the order it was found."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Drop the compiled programs of finished files before the process runs out of memory mappings."""
