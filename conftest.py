@@ -27,8 +27,8 @@ gc.set_threshold(50_000, 20, 20)
 MOST_MAPPINGS = 30_000
 
 
-# One file goes to one worker, and files that run whole programs take minutes for a handful of tests: begun last,
-# they would leave the other worker without work.
+# One file goes to one worker, and files that run whole programs take minutes for a handful of tests: begun
+# last, they would leave the other worker without work.
 LONG_FILES = ("tests/documentation/", "tests/cli/", "tests/inference/test_small_network.py")
 
 
