@@ -55,7 +55,7 @@ class Correlation(AbstractLikelihood):
 
     Attributes:
         of: "position" (fluctuations about the mean) or "velocity"; or a `bayescg.observables.VACF`, whose
-            largest lag and normalization are taken, of one component: a part d of what simulations show.
+            largest lag and normalization are taken; of one component, so 1/d of it in d dimensions.
         normalized: whether its value at zero is divided out.
         times: lags, ps; None for 16 up to where the correlation has decayed. (0.0,) alone, not normalized,
             is the variance.
