@@ -326,9 +326,12 @@ def _check_kinds(model: Any, data: Any) -> None:
 
 
 def _beads_of(terms: tuple[Term, ...]) -> xr.Dataset:
-    """Of the first term that has frames; of a table of one variable where none has."""
-    points = [point for term in terms for point in state_points(term.data)]
-    found = next((point for point in points if "position" in point), points[0])
+    """Of the first term; where that is a table of an observable, of the first that has frames."""
+    found = state_points(terms[0].data)[0]
+    if "bead" not in found.dims:
+        others = [term.data for term in terms[1:] if isinstance(term.data, xr.Dataset | xr.DataTree)]
+        points = [point for data in others for point in state_points(data)]
+        found = next((point for point in points if "position" in point), found)
     if "bead" not in found.dims:
         raise BayescgError(
             "data must hold the frames of beads in one term at least, got tables alone. Add a term on the "
