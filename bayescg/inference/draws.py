@@ -54,6 +54,22 @@ def select_draws(posterior: xr.DataTree, *, draws: int, group: str | None = None
     )
     flat = ((np.arange(wanted) + 0.5) * chains * length / wanted).astype(int)
     chain, draw = np.divmod(flat, length)
+    return these_draws(dataset, chain, draw)
+
+
+def these_draws(dataset: xr.Dataset, chain: NumpyArray, draw: NumpyArray) -> Selection:
+    """Draws of a posterior by their places.
+
+    Args:
+        dataset: a group of variables (chain, draw, ...).
+        chain: index of the chain of every draw.
+        draw: index within its chain.
+
+    Example:
+        >>> group = xr.Dataset({"a": (("chain", "draw"), np.arange(8.0).reshape(2, 4))})
+        >>> these_draws(group, np.array([1]), np.array([3])).values["a"].tolist()
+        [7.0]
+    """
     values = {
         str(name): variable.transpose("chain", "draw", ...).to_numpy()[chain, draw]
         for name, variable in dataset.data_vars.items()

@@ -37,7 +37,7 @@ class Aside:
     Any two are equal: problems that differ in nothing else but their numbers share compiled programs.
 
     Attributes:
-        beads: data of the first term that has frames.
+        beads: data of the first term; where that is a table of an observable, of the first with frames.
         fingerprint: hash of model, prior and data.
     """
 
@@ -144,7 +144,7 @@ class Problem(eqx.Module):
 
     @property
     def beads(self) -> xr.Dataset:
-        """Data of the first term that has frames of beads."""
+        """Data of the first term; where that is a table of an observable, of the first with frames."""
         return self.aside.beads
 
     @property

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from bayescg._checks import require
-from bayescg.inference import Problem, Selection, check_same_problem, models_of
+from bayescg.inference import Problem, check_same_problem, models_of
+from bayescg.inference.draws import these_draws
 from bayescg.model import Model
 
 
@@ -56,11 +57,7 @@ def sampled_frames(
     )
     group = posterior[simulated.attrs["group"]].to_dataset()
     chain, draw = (runs[f"posterior_{name}"].to_numpy() for name in ("chain", "draw"))
-    values = {
-        str(name): variable.transpose("chain", "draw", ...).to_numpy()[chain, draw]
-        for name, variable in group.data_vars.items()
-    }
-    models = models_of(problem, Selection(chain, draw, values))
+    models = models_of(problem, these_draws(group, chain, draw))
     frames = stored["frames_written"].to_numpy()
     longest = int(frames.max())
     found = [
