@@ -70,7 +70,11 @@ def pair_forces(
     def force(x: Array) -> Array:
         return jax.vmap(lambda one: jax.vmap(lambda other: pair(one - other))(x).sum(axis=0))(x)
 
-    forces = jax.lax.map(force, positions) + noise * jax.random.normal(key_noise, positions.shape)
+    @jax.jit
+    def noisy(positions: Array) -> Array:
+        return jax.lax.map(force, positions) + noise * jax.random.normal(key_noise, positions.shape)
+
+    forces = noisy(positions)
     sites = {
         "mass": ("bead", np.full(beads, 18.0), {"units": UNITS["mass"]}),
         "type": ("bead", np.full(beads, "A")),
@@ -196,12 +200,19 @@ def _lattice(
         "Lower beads or shortest, or enlarge the box.",
     )
     sites = np.stack(np.meshgrid(*[np.arange(per_edge)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * spacing
-    chosen = jax.vmap(lambda k: jax.random.choice(k, len(sites), (beads,), replace=False))(
-        jax.random.split(key_sites, whole("frames", frames))
+    whole("frames", frames)
+    return _jittered(jnp.asarray(sites), key_sites, key_jitter, (spacing - shortest) / 2, frames, beads)
+
+
+@jax.jit(static_argnames=("frames", "beads"))
+def _jittered(
+    sites: Array, key_sites: PRNGKeyArray, key_jitter: PRNGKeyArray, reach: float, frames: int, beads: int
+) -> Array:
+    """Different sites for the beads of a frame, each moved by at most `reach` along every axis."""
+    chosen = jax.vmap(lambda key: jax.random.choice(key, len(sites), (beads,), replace=False))(
+        jax.random.split(key_sites, frames)
     )
-    reach = (spacing - shortest) / 2
-    jitter = jax.random.uniform(key_jitter, (frames, beads, 3), minval=-reach, maxval=reach)
-    return jnp.asarray(sites)[chosen] + jitter
+    return sites[chosen] + jax.random.uniform(key_jitter, (frames, beads, 3), minval=-reach, maxval=reach)
 
 
 def _beads(

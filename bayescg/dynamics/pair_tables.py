@@ -79,6 +79,7 @@ class PairTable(eqx.Module):
         return slope
 
 
+@eqx.filter_jit
 def pair_table(potential: AbstractPairPotential, kinds: int) -> PairTable:
     """The table of a pair potential; pure, so draws can be mapped over.
 

@@ -99,8 +99,10 @@ def experiment_of(problem: Any, u: Float[Array, " parameter"], *, observed: bool
     places = _entering(problem, base)
     labels, scales = problem.labels, _scales(problem, base)
 
-    def whole(part: Any) -> Array:
-        return jnp.asarray(base).at[places].set(part)
+    def whole(part: NumpyArray) -> Array:
+        point = base.copy()
+        point[places] = part
+        return jnp.asarray(point)
 
     def informations(part: NumpyArray) -> list[Information]:
         return [one.only(places) for one in term_information(problem, whole(part), observed=observed)]
@@ -236,10 +238,15 @@ def _entering(problem: Any, u: NumpyArray) -> NumpyArray:
 
 
 def _scales(problem: Any, u: NumpyArray) -> list[str]:
-    laws = problem.site_distributions(problem.constrain(jnp.asarray(u)))
-    found = []
-    for name, shape in problem.shapes:
-        found += [_scale(biject_to(laws[name].support))] * int(np.prod(shape, dtype=int))
+    found: list[str] = []
+
+    def record(u: Array) -> Array:
+        laws = problem.site_distributions(problem.constrain(u))
+        for name, shape in problem.shapes:
+            found.extend([_scale(biject_to(laws[name].support))] * int(np.prod(shape, dtype=int)))
+        return u
+
+    jax.eval_shape(record, jnp.asarray(u))  # supports alone are wanted: nothing is computed
     return found
 
 

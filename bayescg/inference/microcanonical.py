@@ -94,7 +94,10 @@ class MCLMC(AbstractSampler):
         ).carry
         tuned: _Chains = loop.run(
             "tune",
-            lambda carry, length: (_tuned(self, problem.log_density, whitening, carry), {}),
+            lambda carry, length: (
+                _tuned(problem.log_density, whitening, carry, self.warmup, self.energy_variance),
+                {},
+            ),
             _begin(problem.log_density, whitening, key_chains),
             total=1,
             chunk=1,
@@ -124,19 +127,23 @@ def _begin(density: Callable[[Array], Array], whitening: Whitening, key: PRNGKey
 
 @eqx.filter_jit
 def _tuned(
-    sampler: MCLMC, density: Callable[[Array], Array], whitening: Whitening, chains: _Chains
+    density: Callable[[Array], Array],
+    whitening: Whitening,
+    chains: _Chains,
+    warmup: int,
+    energy_variance: float,
 ) -> _Chains:
-    """Every chain finds its own L and step size."""
+    """Every chain finds its own L and step size; one program whatever is drawn afterwards."""
 
     def of_chain(state: Any, key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, Array, Array]:
         now, later = jax.random.split(key)
         state, found, _ = mclmc_find_L_and_step_size(
             mclmc.build_kernel(),
-            sampler.warmup,
+            warmup,
             state,
             now,
             logdensity_fn=lambda z: density(whitening.unwhiten(z)),
-            desired_energy_var=sampler.energy_variance,
+            desired_energy_var=energy_variance,
             diagonal_preconditioning=False,
         )
         return state, later, jnp.asarray(found.L), jnp.asarray(found.step_size)

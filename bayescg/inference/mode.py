@@ -240,6 +240,7 @@ def _diagonal_scale(gradient: Callable[[Array], Array], v: Array) -> lx.Abstract
     return lx.DiagonalLinearOperator(_lengths(jax.lax.map(curvature, jnp.arange(v.size), batch_size=32)))
 
 
+@jax.jit
 def _lengths(curvature: Array) -> Array:
     """Standard deviations from curvatures, in units of the prior's width.
 

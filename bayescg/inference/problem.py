@@ -7,7 +7,6 @@ ones), all in one vector. The same problem is a NumPyro program, `numpyro_model`
 """
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from numpyro.infer.util import constrain_fn, potential_energy
 from bayescg._checks import BayescgError, positive, require_x64
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
 from bayescg.data import state_points, topology
+from bayescg.inference.fingerprint import fingerprint
 from bayescg.inference.joint import Joint, completed, latent_shapes, prior_draw
 from bayescg.interfaces import AbstractLikelihood, Term, Terms, Topology
 from bayescg.model import Model, parameters, with_values
@@ -115,8 +115,7 @@ class Problem(eqx.Module):
         self.prior = completed(prior, self.joint, self.observations)
         self.shapes = latent_shapes(self.prior, self.joint)
         self.starts = None
-        self.aside = Aside(beads, "")
-        self.aside.fingerprint = _hash(self)
+        self.aside = Aside(beads, self._hash())
 
     def part(self, terms: tuple[int, ...], prior: Prior, *, joint: Joint | None = None) -> "Problem":
         """The same model with some of the terms and another prior; parameters it leaves out are constants.
@@ -286,10 +285,14 @@ class Problem(eqx.Module):
         """A copy with some fields changed and a fingerprint of its own."""
         copy = object.__new__(Problem)
         kept = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name, value in (kept | fields | {"aside": Aside(self.beads, "")}).items():
+        for name, value in (kept | fields).items():
             object.__setattr__(copy, name, value)
-        copy.aside.fingerprint = _hash(copy)
+        object.__setattr__(copy, "aside", Aside(self.beads, copy._hash()))
         return copy
+
+    def _hash(self) -> str:
+        settings = (self.labels, self.terms)
+        return fingerprint(self.joint, self.prior, (self.observations, self.starts), settings)
 
     def _unravel(self, u: Array) -> dict[str, Array]:
         """The unconstrained value of every random variable."""
@@ -299,17 +302,6 @@ class Problem(eqx.Module):
             found[name] = u[begin:end].reshape(shape)
             begin = end
         return found
-
-
-def _hash(problem: Problem) -> str:
-    """Of what the problem says, not of how it is written: the same in every process."""
-    keys = jax.random.split(jax.random.key(0), 2)
-    places = [problem.initial(key) for key in keys]
-    prior = [(problem.constrain(u), problem.log_prior(u)) for u in places]
-    digest = hashlib.sha256(repr((problem.joint, problem.labels, problem.terms)).encode())
-    for leaf in jax.tree.leaves((problem.joint, problem.observations, places, prior)):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _check_kinds(model: Any, data: Any) -> None:

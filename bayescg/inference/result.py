@@ -203,8 +203,7 @@ def _values(problem: Problem, positions: NumpyArray) -> dict[str, NumpyArray]:
 
 
 def _prior_values(problem: Problem, key: PRNGKeyArray) -> dict[str, NumpyArray]:
-    points = _over_draws(problem.initial, jax.random.split(key, PRIOR_DRAWS))
-    values = _over_draws(problem.constrain, points)
+    values = _of_prior(problem, jax.random.split(key, PRIOR_DRAWS))
     return {path: np.asarray(value)[None] for path, value in values.items()}
 
 
@@ -230,7 +229,7 @@ def _dataset(problem: Problem, values: Mapping[str, NumpyArray]) -> xr.Dataset:
 def _log_likelihood(problem: Problem, values: Mapping[str, NumpyArray]) -> xr.Dataset:
     """Log likelihood of every block for every draw."""
     first = next(iter(values.values()))
-    flat = {path: jnp.asarray(v).reshape(-1, *v.shape[2:]) for path, v in values.items()}
+    flat = {path: jnp.asarray(v.reshape(-1, *v.shape[2:])) for path, v in values.items()}
     terms = _over_draws(problem.blocks, flat)
     chains, draws = first.shape[:2]
     return xr.Dataset(
@@ -299,6 +298,12 @@ def _over_draws(function: Callable[[Any], Any], draws: Any) -> Any:
     places = jnp.minimum(jnp.arange(full), count - 1)
     values = jax.lax.map(function, jax.tree.map(lambda leaf: leaf[places], draws), batch_size=DRAWS_AT_ONCE)
     return jax.tree.map(lambda leaf: leaf[:count], values)
+
+
+@eqx.filter_jit
+def _of_prior(problem: Problem, keys: PRNGKeyArray) -> dict[str, Array]:
+    """Values at one draw from the prior for every key."""
+    return jax.lax.map(lambda key: problem.constrain(problem.initial(key)), keys, batch_size=DRAWS_AT_ONCE)
 
 
 def _fingerprint(problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray) -> str:

@@ -68,6 +68,7 @@ class AbstractMemory(eqx.Module):
     def coordinates(self) -> dict[str, dict[str, Any]]:
         """Labels of the parameters' axes: path -> {dimension name: labels}, in the order of the axes."""
 
+    @eqx.filter_jit
     def kernel(self, times: Float[Array, " lag"]) -> Float[Array, " lag"]:
         """The kernel a' exp(-A_s t) a at times >= 0 in ps, amu/ps²; the delta part of gamma0 is left out."""
         matrix, a, _ = self.drift()
@@ -75,6 +76,7 @@ class AbstractMemory(eqx.Module):
             return jnp.zeros(jnp.shape(times))
         return jax.vmap(lambda t: a @ expm(-matrix * t, max_squarings=SQUARINGS) @ a)(jnp.asarray(times))
 
+    @eqx.filter_jit
     def spectrum(self, frequencies: Float[Array, " frequency"]) -> Float[Array, " frequency"]:
         """Real part of the one-sided Fourier transform of K, amu/ps; never negative.
 
@@ -94,6 +96,7 @@ class AbstractMemory(eqx.Module):
 
         return jax.vmap(at)(jnp.asarray(frequencies))
 
+    @eqx.filter_jit
     def integral(self) -> Float[Array, ""]:
         """gamma0 + a' A_s^-1 a, the friction at long times, amu/ps."""
         matrix, a, gamma0 = self.drift()

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 
@@ -90,7 +91,7 @@ class Gaussian(AbstractForceNoise):
 
     def default_priors(self, mean_square: NumpyArray) -> dict[str, Any]:
         """Log-normal around the root mean square force."""
-        return {"scale": dist.LogNormal(0.5 * jnp.log(jnp.asarray(mean_square)), PRIOR_SPREAD)}
+        return {"scale": dist.LogNormal(jnp.asarray(0.5 * np.log(mean_square)), PRIOR_SPREAD)}
 
 
 class StudentT(AbstractForceNoise):

@@ -44,7 +44,7 @@ from bayescg.numerics.innovations import (
     log_likelihood_form,
     neglected,
 )
-from bayescg.numerics.statespace import StateSpace
+from bayescg.numerics.statespace import Filtered, StateSpace
 
 MOST_NEGLECTED = 0.01
 """Largest bound on what lags left out may add to a log likelihood; beyond it the density is zero."""
@@ -247,7 +247,7 @@ class Path(AbstractConjugateLikelihood):
             (510, 3, 19)
         """
         frames = self._frames(model, stretches(data, self.observed))
-        return frames.innovations(self.kicks_of(model), self.spaces_of(model, frames))
+        return frames.standardized(_filtered(self, model, frames))
 
     def filter_of(self, model: Model, group: Group) -> tuple[InnovationFilter, Float[Array, " feature"]]:
         """The filter of a group, and the coefficients of its features."""
@@ -307,6 +307,12 @@ class Path(AbstractConjugateLikelihood):
             origin=frame.origin,
             reference=frame.reference,
         )
+
+
+@eqx.filter_jit
+def _filtered(path: Path, model: Model, frames: PathFrames) -> list[list[Filtered]]:
+    """One program for forces, state spaces and filters: op by op they would compile a hundred."""
+    return frames.filtered(path.kicks_of(model), path.spaces_of(model, frames))
 
 
 def _penalty(innovations: InnovationFilter, group: Group) -> Float[Array, ""]:

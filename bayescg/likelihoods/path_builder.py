@@ -146,8 +146,9 @@ class GroupBuilder:
     def result(self) -> Group:
         """The group."""
         self._close()
-        sums = LagSums(*(jnp.asarray(np.stack(column)) for column in zip(*self._sums, strict=True)))
-        total = LagSums(*(jnp.sum(column, axis=0) for column in sums))
+        columns = [np.stack(column) for column in zip(*self._sums, strict=True)]
+        sums = LagSums(*(jnp.asarray(column) for column in columns))
+        total = LagSums(*(jnp.asarray(column.sum(axis=0)) for column in columns))
         lengths, offsets = np.diff(self._cuts, axis=1), self._cuts[:, :-1]
         exponents, places = np.unique(
             np.concatenate([lengths, offsets, self._cuts[:, -1:]], axis=1), return_inverse=True

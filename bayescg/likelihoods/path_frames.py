@@ -102,20 +102,17 @@ class PathFrames(eqx.Module):
             found.append(jax.ops.segment_sum(chunks, jnp.asarray(place), stretch.block_count))
         return jnp.concatenate(found)
 
-    def innovations(
-        self, potential: AbstractPotential | None, space: Callable[[FrameStretch, Members], StateSpace]
-    ) -> list[NumpyArray]:
-        """Standardized innovations of every stretch, (bead, dim, row), by the exact filter.
+    def standardized(self, filtered: list[list[Filtered]]) -> list[NumpyArray]:
+        """Standardized innovations of every stretch, (bead, dim, row).
 
         Args:
-            potential: all forces but the exact ones; None for none.
-            space: the state space of some beads of a stretch.
+            filtered: as from `filtered`.
         """
         found = []
-        for stretch, filtered in zip(self.stretches, self.filtered(potential, space), strict=True):
+        for stretch, of_members in zip(self.stretches, filtered, strict=True):
             standard = np.empty(stretch.known.shape[:3])
-            for members, one in zip(stretch.members, filtered, strict=True):
-                standard[members.beads] = one.innovations / jnp.sqrt(one.variances)
+            for members, one in zip(stretch.members, of_members, strict=True):
+                standard[members.beads] = one.innovations / np.sqrt(one.variances)
             found.append(standard)
         return found
 

@@ -21,6 +21,7 @@ exact in one step however stiff the spring; with k = 0 the position only adds up
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 
 from bayescg._typing import Array, Float
@@ -72,6 +73,11 @@ def extended_drift(
         >>> bool(jnp.allclose(A @ C + C @ A.T, D))
         True
     """
+    return _extended(memory, jnp.asarray(mass), jnp.asarray(temperature))
+
+
+@eqx.filter_jit
+def _extended(memory: AbstractMemory, mass: Array, temperature: Array) -> ExtendedDrift:
     A_s, a, gamma0 = memory.drift()
     modes = a.shape[0]
     kT = BOLTZMANN * temperature
@@ -99,6 +105,11 @@ def with_spring(
         >>> bcg.memory.with_spring(extended, 18.0, 90.0).drift[1, 0].tolist()
         5.0
     """
+    return _with_spring(extended, jnp.asarray(mass), jnp.asarray(stiffness))
+
+
+@eqx.filter_jit
+def _with_spring(extended: ExtendedDrift, mass: Array, stiffness: Array) -> SpringDrift:
     states = extended.drift.shape[0]
     A = jnp.zeros((states + 1, states + 1), extended.drift.dtype)
     A = A.at[1:, 1:].set(extended.drift).at[0, 1].set(-1.0).at[1, 0].set(stiffness / mass)

@@ -14,12 +14,14 @@ References:
     G. Jung, M. Hanke, F. Schmid, J. Chem. Theory Comput. 13, 2481 (2017), doi:10.1021/acs.jctc.7b00274.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular, toeplitz
 
 from bayescg._typing import Array, Float
 
 
+@jax.jit
 def changed_correlation(
     correlation: Float[Array, " lag"],
     *,

@@ -175,6 +175,7 @@ class InnovationFilter(eqx.Module):
         return jnp.concatenate([start[:, None], jnp.moveaxis(later, 0, 1)], axis=1), zeta
 
 
+@eqx.filter_jit
 def innovation_filter(model: StateSpace, grid: LagGrid, pieces: Pieces) -> InnovationFilter:
     """The steady filter of a model, ready for the data on a grid of lags; pure.
 
@@ -209,6 +210,7 @@ def innovation_filter(model: StateSpace, grid: LagGrid, pieces: Pieces) -> Innov
     return InnovationFilter(model, steady, W, rho, powers[0], powers[-1], spans, left_out, errors[-1])
 
 
+@eqx.filter_jit
 def log_likelihood_form(
     innovations: InnovationFilter, sums: LagSums, pieces: Pieces, mixing: Float[Array, "feature column"]
 ) -> Form:
@@ -234,6 +236,7 @@ def log_likelihood_form(
     return Form(constant, square)
 
 
+@eqx.filter_jit
 def log_likelihood_blocks(
     innovations: InnovationFilter, sums: LagSums, pieces: Pieces, theta: Float[Array, " feature"]
 ) -> Float[Array, " block"]:
@@ -261,6 +264,7 @@ def log_likelihood_blocks(
     return -0.5 * (sums.frames * jnp.log(2 * jnp.pi * S) + energies + due)
 
 
+@eqx.filter_jit
 def neglected(innovations: InnovationFilter, sums: LagSums, pieces: Pieces) -> Float[Array, ""]:
     """Bound on the error of the log likelihood from lags between nodes and beyond the grid; pure.
 

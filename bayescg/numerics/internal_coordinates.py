@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,6 +181,7 @@ def kinds_of(coordinate: InternalCoordinate, topology: Topology) -> tuple[tuple[
     return tuple(sorted({min(kind, kind[::-1]) for kind in map(tuple, chains.tolist())}))
 
 
+@eqx.filter_jit
 def kind_places(
     coordinate: InternalCoordinate, topology: Topology, kinds: tuple[tuple[int, ...], ...]
 ) -> Int[Array, " term"]:

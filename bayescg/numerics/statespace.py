@@ -90,6 +90,7 @@ class Filtered(NamedTuple):
     mean: Float[Array, " state"]
 
 
+@jax.jit
 def van_loan(
     drift: Float[Array, "state state"],
     diffusion: Float[Array, "state state"],
@@ -135,6 +136,7 @@ def van_loan(
     return Transition(change, 0.5 * (noise + noise.T))
 
 
+@jax.jit
 def kalman_filter(
     model: StateSpace, inputs: Float[Array, "frame channel"], start: Float[Array, " channel"]
 ) -> Filtered:

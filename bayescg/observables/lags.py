@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from bayescg._checks import BayescgError, positive
 from bayescg._typing import Array, Float, Int
@@ -88,7 +89,7 @@ def members(topology: Topology, *, by_type: bool) -> tuple[tuple[int, ...], ...]
         >>> members(beads, by_type=True)
         ((1, 0, 1), (0, 1, 0))
     """
-    types = [int(kind) for kind in topology.types]
+    types = np.asarray(topology.types).tolist()
     if not by_type:
         return ((1,) * len(types),)
     return tuple(tuple(int(t == kind) for t in types) for kind in range(len(topology.type_names)))

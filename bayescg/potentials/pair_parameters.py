@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from bayescg._checks import BayescgError, require
 from bayescg._typing import Array, Float, Int
@@ -30,19 +31,19 @@ def per_pair(
         [2.0, 2.0, 2.0]
     """
     count = len(type_pairs(len(support.type_names)))
-    value = jnp.asarray(value, dtype=float)
+    value = np.asarray(value, dtype=float)
     if value.shape not in ((), (1,), (count,)):
         raise BayescgError(
             f"{name} must be one number or one per pair of types ({count}), got shape {value.shape}. "
             "Give one for all pairs, or as many as there are pairs of bead types."
         )
-    good = jnp.isfinite(value) & (signed | (value > 0))
+    good = np.isfinite(value) & (signed | (value > 0))
     require(
-        bool(jnp.all(good)),
+        bool(np.all(good)),
         f"{name} must be {'finite' if signed else 'positive'}, got {value.tolist()} {unit}. Give the scale "
         "you expect: the default prior is centered there.",
     )
-    return jnp.broadcast_to(value, (count,))
+    return jnp.asarray(np.broadcast_to(value, (count,)))
 
 
 def pair_names(type_names: tuple[str, ...]) -> list[str]:

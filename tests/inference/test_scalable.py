@@ -24,6 +24,11 @@ from tests.inference.small_problems import (
 
 QUIET = HostLoop(progress=False)
 SIGMA, FRAMES = 5.0, 6
+SETTINGS = {"batch": 2, "chains": 2, "warmup": 50, "draws": 600}
+FINE = {"step_size": 0.05, "steps_per_draw": 30}
+# one of a kind serves several tests: what it compiles takes longer than what it draws
+MICROCANONICAL = MCLMC(chains=2, warmup=600, draws=600, steps_per_draw=6)
+STOCHASTIC = (SGHMC(**SETTINGS, **FINE), SGNHT(**SETTINGS, **FINE))
 
 
 def framed(data=None):
@@ -57,7 +62,7 @@ def test_the_mean_over_all_minibatches_is_the_density_and_its_gradient(posed):
     assert set(sets) == set(itertools.combinations(range(FRAMES), 2))
     both = jax.jit(jax.vmap(jax.value_and_grad(few.log_density), in_axes=(None, 0)))
     values, slopes = both(u, keys[np.array(list(sets.values()))])
-    value, slope = jax.value_and_grad(posed.log_density)(u)
+    value, slope = jax.jit(jax.value_and_grad(posed.log_density))(u)
     assert float(values.mean()) == pytest.approx(float(value), rel=1e-10)
     np.testing.assert_allclose(slopes.mean(axis=0), slope, rtol=1e-8, atol=1e-8 * np.abs(slope).max())
     # controls: single sets differ, and without the factor N/n the mean is another density
@@ -95,9 +100,7 @@ def check_moments(z, *, bias):
 
 
 def test_mclmc_samples_the_gaussian(posed, exact):
-    draws = MCLMC(chains=2, warmup=600, draws=600, steps_per_draw=6).draw(
-        posed, key=jax.random.key(1), loop=QUIET
-    )
+    draws = MICROCANONICAL.draw(posed, key=jax.random.key(1), loop=QUIET)
     # an energy variance of 5e-4 per parameter allows a bias of some percent of the variances
     check_moments(white(draws, exact), bias=0.03)
     assert set(draws.statistics) == {"lp", "energy_change", "step_size"}
@@ -105,14 +108,10 @@ def test_mclmc_samples_the_gaussian(posed, exact):
     np.testing.assert_allclose(draws.statistics["lp"][0, :3], own, rtol=1e-9)
 
 
-SETTINGS = {"batch": 2, "chains": 2, "warmup": 50, "draws": 600}
-
-
-@pytest.mark.parametrize("sampler", [SGHMC, SGNHT])
+@pytest.mark.parametrize("sampler", STOCHASTIC, ids=lambda sampler: type(sampler).__name__)
 def test_stochastic_gradients_sample_the_gaussian(sampler, posed, exact):
-    fine = sampler(**SETTINGS, step_size=0.05, steps_per_draw=30)
     # Euler's bias of the variance is of the order of the step; the gradient's noise vanishes at the center
-    check_moments(white(fine.draw(posed, key=jax.random.key(2), loop=QUIET), exact), bias=0.10)
+    check_moments(white(sampler.draw(posed, key=jax.random.key(2), loop=QUIET), exact), bias=0.10)
 
 
 def euler_variance(step, count, friction=1.0):
@@ -143,15 +142,7 @@ def test_long_steps_heat_the_gaussian_as_much_as_euler_does(posed, exact):
     assert 1.0 < euler_variance(0.05, 20) < 1.05
 
 
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        MCLMC(chains=2, warmup=100, draws=12, steps_per_draw=2),
-        SGHMC(batch=2, chains=2, warmup=4, draws=12, steps_per_draw=2),
-        SGNHT(batch=2, chains=2, warmup=4, draws=12, steps_per_draw=2),
-    ],
-    ids=lambda sampler: type(sampler).__name__,
-)
+@pytest.mark.parametrize("sampler", [MICROCANONICAL, *STOCHASTIC], ids=lambda sampler: type(sampler).__name__)
 def test_an_interrupted_run_resumes_bit_for_bit(sampler, posed, tmp_path):
     key = jax.random.key(3)
     whole = sampler.draw(posed, key=key, loop=QUIET)

@@ -126,6 +126,18 @@ def test_a_mean_that_no_draw_gives_is_named():
     assert sampled_weights(fair, draws)[1] == []
 
 
+@eqx.filter_jit
+def blocks_and_scores(problem, stiffness):
+    """Blocks, the likelihood itself, derivatives of blocks, and the root of the mean's covariance."""
+
+    def blocks(k):
+        return problem.blocks({"potential.stiffness": k})[0]
+
+    at = problem.joint.likelihoods[0].compared(problem.joint.model, problem.observations[0])
+    whole = problem.log_likelihood({"potential.stiffness": stiffness})
+    return blocks(stiffness), whole, jax.jacfwd(blocks)(stiffness), at.lower
+
+
 def test_blocks_add_up_and_scatter_as_the_mean_does():
     """The covariance of the scores is the curvature, as where a likelihood is right."""
     ratios = []
@@ -133,14 +145,9 @@ def test_blocks_add_up_and_scatter_as_the_mean_does():
         rng = np.random.default_rng(100 + seed)
         data = spring_frames(100.0, 640, rng)
         problem = spring_problem(data, [(bcg.Model(spring(100.0)), spring_frames(100.0, 640, rng))])
-        values = {"potential.stiffness": jnp.asarray(100.0)}
-        blocks = problem.blocks(values)[0]
-        assert float(blocks.sum()) == pytest.approx(float(problem.log_likelihood(values)), rel=1e-10)
-        scores = jax.jacfwd(lambda k, problem=problem: problem.blocks({"potential.stiffness": k})[0])
-        found = np.asarray(scores(jnp.asarray(100.0)))
-        likelihood, seen = problem.joint.likelihoods[0], problem.observations[0]
-        at = likelihood.compared(problem.joint.model, seen)
-        variance = float(at.lower[0, 0] ** 2)
+        blocks, whole, scores, lower = blocks_and_scores(problem, jnp.asarray(100.0))
+        assert float(blocks.sum()) == pytest.approx(float(whole), rel=1e-10)
+        found, variance = np.asarray(scores), float(lower[0, 0] ** 2)
         slope = -KT / 100.0**2
         ratios.append(np.sum((found - found.mean()) ** 2) / (slope**2 / variance))
     # 48 blocks: a variance known to a fifth each time, its mean to a seventeenth
