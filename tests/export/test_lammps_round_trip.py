@@ -22,6 +22,7 @@ from bayescg.interfaces import Configuration, Sampled, Support, Topology, type_p
 from bayescg.model import Model, with_values
 from bayescg.numerics.bond_graph import bond_angles, bond_dihedrals, partners_within
 from bayescg.numerics.pairs import neighbor_matrix, pairs_within
+from bayescg.predict.lammps_engine import TABLE_POINTS
 
 OUTPUT = [
     "compute virial all pressure NULL virial",
@@ -34,10 +35,11 @@ OUTPUT = [
 KILOCALORIE, ANGSTROM, ATMOSPHERE = 4.184, 0.1, 1.01325 * 0.0602214076
 
 
-def in_lammps(folder, model, frame):
+def in_lammps(folder, model, frame, *, points=POINTS):
     """Energy (kJ/mol), forces (kJ/mol/nm) and the three virials (kJ/mol) of a frame."""
     x, box, topology = frame
-    write_folder(folder, model, x, box, topology, Integration(300.0, 0.002, "NVE"), run=OUTPUT)
+    motion = Integration(300.0, 0.002, "NVE")
+    write_folder(folder, model, x, box, topology, motion, run=OUTPUT, points=points)
     return run_here(folder, len(x))
 
 
@@ -238,6 +240,20 @@ def test_exported_model_is_the_model(name, case, tmp_path, record_property):
     for error, most in zip(found, allowed, strict=True):
         assert error < most
     assert allowed[1] < 1e-3 * scale
+
+
+@pytest.mark.parametrize("name", ["water", "propanol"])
+def test_the_shorter_tables_of_a_run_are_right_to_a_ten_thousandth(name, case, tmp_path, record_property):
+    model, frame, expected, _ = case(name)
+    largest = np.abs(expected[1]).max()
+
+    def off(points):
+        folder = tmp_path / str(points)
+        return np.abs(in_lammps(folder, model, frame, points=points)[1] - expected[1]).max() / largest
+
+    record_property("measured", f"{name}: forces of {TABLE_POINTS} points {off(TABLE_POINTS):.1e}")
+    assert off(TABLE_POINTS) < 1e-4
+    assert off(500) > 1e-4  # control
 
 
 def test_a_wrong_calorie_or_exclusion_is_seen(case, tmp_path, monkeypatch):
