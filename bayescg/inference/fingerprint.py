@@ -1,4 +1,4 @@
-"""Fingerprint: a hash of what a problem says, the same in every process and on every machine.
+"""Fingerprint: a hash of what a problem says, the same in every process.
 
 A prior is described by its distributions and their numbers, which takes no time; where it is a program,
 by the distributions that one run of it meets and the values it returns.
@@ -92,7 +92,8 @@ def _attributes(value: Any) -> dict[str, Any] | None:
         code, cells = value.__code__, value.__closure__ or ()
         constants = [c.co_code if isinstance(c, types.CodeType) else c for c in code.co_consts]
         does = (code.co_code, code.co_names, constants)
-        return {"does": does, "holds": [cell.cell_contents for cell in cells]}
+        held = [cell.cell_contents for cell in cells]
+        return {"does": does, "holds": held, "defaults": (value.__defaults__, value.__kwdefaults__)}
     # what a distribution or a transform works out when it is first asked for is not part of it
     return {
         name: one

@@ -33,8 +33,8 @@ from bayescg.units import ANGSTROM, FEMTOSECOND
 COLUMNS = "id xu yu zu vx vy vz"
 
 TABLE_POINTS = 2000
-"""Of the tables of a run: forces are right to some 1e-5 of the largest. Tables of 5000 points, which exports
-have for the sake of accuracy, do not fit into the processor's nearest cache."""
+"""Of the tables of a run: forces are right to 1e-4 of the largest. Tables of 5000 points, which exports
+have for the sake of accuracy, make LAMMPS some percent slower."""
 
 MAGIC = b"DUMPCUSTOM"
 """Of binary dumps since 2020; those before begin with the timestep."""

@@ -41,6 +41,7 @@ LAWS = {
     "module": lambda s: bcg.priors.OrderedTimes(dist.LogNormal(0.0, s)),
     "fixed": lambda s: s,
     "function": shifted,
+    "default": lambda s: lambda x, by=s: x + by,
     "partial": lambda s: functools.partial(shifted, s),
 }
 
