@@ -2,9 +2,11 @@
 
 A list made with reach = cutoff + skin holds every pair within the cutoff as long as no bead has moved
 by more than skin/2 since. On a CPU beads are searched by cells (`bayescg.numerics.cell_loops`), at a cost
-linear in beads: 0.7 us a bead for 510 waters within 1 nm, 1.2 for 10,000 and more. Elsewhere, and beyond
-three dimensions, one bead after another is compared with all and appended to the rows of those it is near
-to: O(N^2) tests, 1.3 us a bead for 510. Beads that the topology excludes from each other are no neighbours.
+nearly linear in beads: 0.7 us a bead for 510 waters within 1 nm, 1.2 for 14,000, 1.6 for 51,000, whose list
+is 36 MB. Such a list numbers beads along the cells, which keeps in the cache what a loop over it reads.
+Elsewhere, and beyond three dimensions, one bead after another is compared with all and appended to the rows
+of those it is near to: O(N^2) tests, 1.3 us a bead for 510. Beads that the topology excludes from each other
+are no neighbours.
 """
 
 import functools
@@ -25,17 +27,27 @@ class Neighbors(eqx.Module):
     """Who is near whom.
 
     Attributes:
-        indices: for every bead the beads within reach, in whatever order they were found, and then the number
+        rows: for every place the places within reach, in whatever order they were found, and then the number
             of beads as padding.
         pairs: index of the pair of types; zero where there is one type.
+        order: the bead at every place. Where beads are searched by cells, those that are near each other have
+            near places: a loop over the rows then finds their coordinates in the cache.
         origin: positions the list was made at, nm.
-        widest: neighbours of the bead that has most; beyond the width of `indices` the list is incomplete.
+        widest: neighbours of the bead that has most; beyond the width of `rows` the list is incomplete.
     """
 
-    indices: Int[Array, "bead neighbor"]
-    pairs: Int[Array, "bead neighbor"]
+    rows: Int[Array, "place neighbor"]
+    pairs: Int[Array, "place neighbor"]
+    order: Int[Array, " place"]
     origin: Float[Array, "bead dim"]
     widest: Int[Array, ""]
+
+    @property
+    def indices(self) -> Int[Array, "bead neighbor"]:
+        """For every bead the beads within reach, and then the number of beads."""
+        beads = self.order.shape[0]
+        numbers = jnp.append(self.order, beads)[self.rows]
+        return jnp.zeros_like(numbers).at[self.order].set(numbers, unique_indices=True)
 
 
 def find_neighbors(
@@ -74,8 +86,8 @@ def find_neighbors(
         )
     else:
         found = _all_with_all(*arguments, reach=reach, capacity=capacity)
-    indices, widest = found
-    return Neighbors(indices, _pairs(indices, topology), positions, widest)
+    rows, widest, order = found
+    return Neighbors(rows, _pairs(rows, order, topology), order, positions, widest)
 
 
 def squared_distance(
@@ -123,7 +135,8 @@ def empty_neighbors(positions: NumpyArray | Array, capacity: int) -> Neighbors:
     positions = jnp.asarray(positions)
     shape = (positions.shape[0], capacity)
     nobody = jnp.full(shape, positions.shape[0], jnp.int32)
-    return Neighbors(nobody, jnp.zeros(shape, jnp.int32), positions, jnp.zeros((), jnp.int32))
+    order = jnp.arange(positions.shape[0], dtype=jnp.int32)
+    return Neighbors(nobody, jnp.zeros(shape, jnp.int32), order, positions, jnp.zeros((), jnp.int32))
 
 
 def _by_cells_served(positions: Array) -> bool:
@@ -136,7 +149,7 @@ def _by_cells_served(positions: Array) -> bool:
 
 def _by_cells(
     positions: Array, box: Array | None, excluded: Array, *, reach: float, capacity: int
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     from bayescg.numerics.cell_loops import neighbors_in_cells
 
     edges = jnp.zeros(positions.shape[1], positions.dtype) if box is None else box.astype(positions.dtype)
@@ -145,7 +158,7 @@ def _by_cells(
 
 def _all_with_all(
     positions: Array, box: Array | None, excluded: Array, *, reach: float, capacity: int
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     beads = positions.shape[0]
     rows = jnp.arange(beads, dtype=jnp.int32)
 
@@ -164,13 +177,14 @@ def _all_with_all(
     indices, counts = jax.lax.fori_loop(0, beads, append, lists)
     filled = jnp.arange(capacity) < counts[:, None]
     indices = indices[:, :capacity] * filled + beads * ~filled
-    return indices.astype(jnp.int32), jnp.max(counts, initial=0).astype(jnp.int32)
+    return indices.astype(jnp.int32), jnp.max(counts, initial=0).astype(jnp.int32), rows
 
 
-def _pairs(indices: Array, topology: Topology) -> Array:
+def _pairs(rows: Array, order: Array, topology: Topology) -> Array:
     kinds = len(topology.type_names)
     if kinds == 1:
-        return jnp.zeros_like(indices)
+        return jnp.zeros_like(rows)
     types = topology.types.astype(jnp.int32)
-    others = types[jnp.minimum(indices, types.shape[0] - 1)]
+    types = types[order]
+    others = types[jnp.minimum(rows, types.shape[0] - 1)]
     return type_pair_index(types[:, None], others, kinds).astype(jnp.int32)

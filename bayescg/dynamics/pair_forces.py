@@ -112,9 +112,8 @@ def _in_loops(
     from bayescg.dynamics.pair_loops import loop_forces
 
     edges = jnp.zeros(positions.shape[1], positions.dtype) if box is None else box.astype(positions.dtype)
-    first, *rest = (
-        loop_forces(table, positions, edges, neighbors.indices, neighbors.pairs) for table in tables
-    )
+    lists = neighbors.rows, neighbors.pairs, neighbors.order
+    first, *rest = (loop_forces(table, positions, edges, *lists) for table in tables)
     return sum(rest, start=first)
 
 
@@ -122,20 +121,21 @@ def _in_arrays(
     tables: tuple[PairTable, ...], positions: Array, box: Array | None, neighbors: Neighbors
 ) -> Array:
     beads = positions.shape[0]
-    other = jnp.minimum(neighbors.indices, beads - 1)
+    other = jnp.minimum(neighbors.rows, beads - 1)
     displacements, squared = [], jnp.zeros(other.shape, positions.dtype)
     for axis in range(positions.shape[1]):
-        column = positions[:, axis]
+        column = positions[:, axis].at[neighbors.order].get(mode="promise_in_bounds")
         step = column.at[other].get(mode="promise_in_bounds") - column[:, None]
         if box is not None:
             step -= box[axis] * jnp.round(step / box[axis])
         displacements.append(step)
         squared += step * step
-    present = (neighbors.indices < beads) & (squared > 0)
+    present = (neighbors.rows < beads) & (squared > 0)
     distance = jnp.sqrt(jnp.where(present, squared, 1.0))
     slope = jnp.zeros_like(squared)
     for table in tables:
         within = present & (distance < table.cutoff)
         slope += jnp.where(within, table.slope(distance, neighbors.pairs), 0.0)
     pull = slope / distance
-    return jnp.stack([jnp.sum(pull * step, axis=1) for step in displacements], axis=1)
+    found = jnp.stack([jnp.sum(pull * step, axis=1) for step in displacements], axis=1)
+    return jnp.zeros_like(found).at[neighbors.order].set(found, mode="promise_in_bounds", unique_indices=True)

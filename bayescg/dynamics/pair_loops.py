@@ -4,7 +4,9 @@
 
 one bead after another over its row of neighbours: distance, place in the table, slope and sum in one pass of
 vector instructions, without an array over all pairs. On one core 510 waters at 0.9 nm take 0.5 us a bead
-where XLA's passes over (bead, neighbor) take 0.9, and 60,000 take 0.6 where XLA takes 3, being out of cache.
+where XLA's passes over (bead, neighbor) take 0.9, and 51,000 take 0.6 where XLA takes 3, being out of cache.
+The list has its own numbers for beads (`bayescg.dynamics.neighbors`): were they the caller's, and those in no
+order in space, 51,000 would take 0.7.
 """
 
 import functools
@@ -43,8 +45,9 @@ def loop_forces(
     table: PairTable,
     positions: Float[Array, "bead dim"],
     edges: Float[Array, " dim"],
-    indices: Int[Array, "bead neighbor"],
-    pairs: Int[Array, "bead neighbor"],
+    rows: Int[Array, "place neighbor"],
+    pairs: Int[Array, "place neighbor"],
+    order: Int[Array, " place"],
 ) -> Float[Array, "bead dim"]:
     """Force on every bead, kJ/mol/nm, in the precision of the positions.
 
@@ -52,15 +55,16 @@ def loop_forces(
         table: of one pair potential.
         positions: nm; at most three components.
         edges: of the box, nm; zero where the system is open.
-        indices: neighbours, all padding at the end of a row.
+        rows: for every place the places of its neighbours, all padding at the end of a row.
         pairs: of types.
+        order: the bead at every place.
 
     Example:
         >>> import bayescg as bcg
         >>> from bayescg.dynamics.pair_tables import pair_table
         >>> table = pair_table(bcg.potentials.LennardJones([0.997], [0.34], 1.2, ("Ar",)), 1)
         >>> x, other = jnp.array([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]]), jnp.array([[1], [0]])
-        >>> loop_forces(table, x, jnp.zeros(3), other, 0 * other)[:, 0].round(0).tolist()
+        >>> loop_forces(table, x, jnp.zeros(3), other, 0 * other, jnp.arange(2))[:, 0].round(0).tolist()
         [-547.0, 547.0]
     """
     dtype, (_, one_kind) = positions.dtype, _kind(table)
@@ -73,13 +77,14 @@ def loop_forces(
     found = call(
         jnp.pad(positions, missing),
         jnp.pad(edges, missing[1]),
-        indices.astype(jnp.int32),
+        rows.astype(jnp.int32),
         (pairs[:0] if one_kind else pairs).astype(jnp.int32),
         # a row of the table is contiguous
         table.slopes.T.astype(dtype),
         table.starts.astype(dtype),
         (1 / table.widths).astype(dtype),
         jnp.full(1, table.cutoff, dtype),
+        order.astype(jnp.int32),
     )
     return found[:, :dims]
 
@@ -107,13 +112,16 @@ def _row_length(row: Any, beads: Any) -> Any:
 
 
 @machine_code
-def _setting_out(x: Any, edges: Any) -> Any:
-    """The columns of positions, and the inverse edges."""
+def _setting_out(x: Any, edges: Any, order: Any) -> Any:
+    """The columns of positions in order, and the inverse edges."""
     inverse = np.zeros(3, x.dtype)
     for a in range(3):
         if edges[a] != 0:
             inverse[a] = 1 / edges[a]
-    return x[:, 0].copy(), x[:, 1].copy(), x[:, 2].copy(), inverse
+    xs, ys, zs = np.empty((3, order.size), x.dtype)
+    for place, bead in enumerate(order):
+        xs[place], ys[place], zs[place] = x[bead]
+    return xs, ys, zs, inverse
 
 
 @functools.cache
@@ -124,16 +132,17 @@ def _handler(dtype: Any, powers: int, one_kind: bool) -> Any:
         if answered(frame):
             return 0
         x, edges = matrix(argument(frame, 0), dtype), vector(argument(frame, 1), dtype)
-        indices, pairs = matrix(argument(frame, 2), np.int32), matrix(argument(frame, 3), np.int32)
+        rows, pairs = matrix(argument(frame, 2), np.int32), matrix(argument(frame, 3), np.int32)
         table, starts = matrix(argument(frame, 4), dtype), vector(argument(frame, 5), dtype)
         finer, cutoff = vector(argument(frame, 6), dtype), vector(argument(frame, 7), dtype)[0]
+        order = vector(argument(frame, 8), np.int32)
         forces, beads = matrix(result(frame, 0), dtype), x.shape[0]
-        xs, ys, zs, inverse = _setting_out(x, edges)
+        xs, ys, zs, inverse = _setting_out(x, edges, order)
         e0, e1, e2, i0, i1, i2 = edges[0], edges[1], edges[2], inverse[0], inverse[1], inverse[2]
-        rows = table.shape[0] // starts.size
-        start, per_width, top = starts[0], finer[0], dtype(rows) - half
+        intervals = table.shape[0] // starts.size
+        start, per_width, top = starts[0], finer[0], dtype(intervals) - half
         for i in range(beads):
-            row, kinds = indices[i], indices[i] if one_kind else pairs[i]
+            row, kinds = rows[i], rows[i] if one_kind else pairs[i]
             f0, f1, f2 = zero, zero, zero
             for q in range(_row_length(row, beads)):
                 j, place = np.uint32(row[q]), np.uint32(0)
@@ -145,7 +154,7 @@ def _handler(dtype: Any, powers: int, one_kind: bool) -> Any:
                 distance = np.sqrt(squared)
                 if not one_kind:
                     start, per_width = starts[kinds[q]], finer[kinds[q]]
-                    place = np.uint32(kinds[q] * rows)
+                    place = np.uint32(kinds[q] * intervals)
                 s = (distance - start) * per_width
                 above = s + one if s + one > zero else zero  # NaN: row 0, inside the table
                 number = np.int32(above if above < top else top)
@@ -158,7 +167,8 @@ def _handler(dtype: Any, powers: int, one_kind: bool) -> Any:
                 f0 += pull * s0
                 f1 += pull * s1
                 f2 += pull * s2
-            forces[i, 0], forces[i, 1], forces[i, 2] = f0, f1, f2
+            bead = order[i]
+            forces[bead, 0], forces[bead, 1], forces[bead, 2] = f0, f1, f2
         return 0
 
     return handler

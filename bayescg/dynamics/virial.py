@@ -46,10 +46,10 @@ def virial(
         >>> round(float(virial(field, x, box=box, neighbors=near, topology=pair)))  # 0.3 nm times 547
         164
     """
-    configuration = Configuration(positions, box, neighbors.indices, topology)
     total = jnp.zeros((), float)
     if field.tables:
-        distance, present = neighbor_distances(configuration)
+        in_places = Configuration(positions[neighbors.order], box, neighbors.rows, topology)
+        distance, present = neighbor_distances(in_places)
         for table in field.tables:
             slope = table.slope(distance, neighbors.pairs)
             within = present & (distance > 0) & (distance < table.cutoff)

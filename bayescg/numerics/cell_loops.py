@@ -56,8 +56,11 @@ def neighbors_in_cells(
     *,
     reach: float,
     capacity: int,
-) -> tuple[Int[Array, "bead neighbor"], Int[Array, ""]]:
-    """Neighbours of every bead in the order of cells, padded with the number of beads; the longest row.
+) -> tuple[Int[Array, "bead neighbor"], Int[Array, ""], Int[Array, " bead"]]:
+    """Neighbours of every bead, all beads numbered in the order of cells; rows end with the number of beads.
+
+    Also the length of the longest row, and the bead of every number. Beads that are near each other have near
+    numbers, so a loop over the rows finds coordinates that it took in that order in the cache.
 
     Args:
         positions: nm; at most three components.
@@ -69,18 +72,18 @@ def neighbors_in_cells(
     Example:
         >>> line = jnp.array([[0.0], [0.1], [0.9]])
         >>> nobody = jnp.zeros((3, 0), jnp.int32)
-        >>> rows, widest = neighbors_in_cells(line, jnp.zeros(1), nobody, reach=0.3, capacity=2)
-        >>> rows.tolist(), int(widest)
-        ([[1, 3], [0, 3], [3, 3]], 1)
+        >>> rows, widest, beads = neighbors_in_cells(line[::-1], jnp.zeros(1), nobody, reach=0.3, capacity=2)
+        >>> rows.tolist(), int(widest), beads.tolist()
+        ([[1, 3], [0, 3], [3, 3]], 1, [1, 2, 0])
     """
     beads, dtype = positions.shape[0], positions.dtype
     search_served(dtype)
-    shapes = jax.ShapeDtypeStruct((beads, capacity), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32)
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.int32) for shape in ((beads, capacity), (1,), (beads,))]
     call = jax.ffi.ffi_call(_name("neighbors", dtype), shapes, vmap_method="sequential")
-    rows, widest = call(
+    rows, widest, numbered = call(
         _spatial(positions), _spatial(edges), jnp.full(1, reach, dtype), excluded.astype(jnp.int32)
     )
-    return rows, widest[0]
+    return rows, widest[0], numbered
 
 
 def pair_counts_in_cells(
@@ -151,7 +154,7 @@ def _extents(x: Any, edges: Any, reach: Any) -> Any:
 
 @machine_code
 def _fill_cells(x: Any, edges: Any, origin: Any, length: Any, numbers: Any) -> Any:
-    """Beads sorted by cell, and where every cell begins among them."""
+    """Where every cell begins among beads in the order of cells, that order, and positions in it."""
     beads = x.shape[0]
     starts = np.zeros(numbers[0] * numbers[1] * numbers[2] + 2, np.int32)
     cell_of, order = np.empty(beads, np.int32), np.empty(beads, np.int32)
@@ -170,7 +173,7 @@ def _fill_cells(x: Any, edges: Any, origin: Any, length: Any, numbers: Any) -> A
         place = starts[cell_of[i] + 1]
         order[place] = i
         starts[cell_of[i] + 1] += 1
-    return starts, order
+    return starts, order, x[order]
 
 
 @machine_code
@@ -184,10 +187,9 @@ def _window(centre: Any, number: Any, periodic: Any) -> Any:
 
 @machine_code
 def _collect(
-    x: Any, edges: Any, numbers: Any, cell: Any, lowest: Any, cells: Any, columns: Any, indices: Any
+    x: Any, edges: Any, numbers: Any, cell: Any, lowest: Any, starts: Any, columns: Any, places: Any
 ) -> Any:
     """Beads of the cells around one, from the lowest number on; where its own begin, and how many."""
-    starts, order = cells
     c2, rest = cell % numbers[2], cell // numbers[2]
     c1, c0 = rest % numbers[1], rest // numbers[1]
     f0, w0 = _window(c0, numbers[0], edges[0] != 0)
@@ -204,9 +206,9 @@ def _collect(
                 if other == cell:
                     own = found
                 for place in range(starts[other], starts[other + 1]):
-                    j = order[place]
-                    indices[found] = j
-                    columns[0, found], columns[1, found], columns[2, found] = x[j, 0], x[j, 1], x[j, 2]
+                    places[found] = place
+                    for k in range(3):
+                        columns[k, found] = x[place, k]
                     found += 1
     return own, found
 
@@ -247,28 +249,28 @@ def _without(near: Any, number: Any, excluded: Any) -> Any:
 
 
 @machine_code
-def _neighbors(x: Any, edges: Any, reach: Any, excluded: Any, rows: Any) -> Any:
-    """Fills the rows and returns the length of the longest."""
+def _neighbors(x: Any, edges: Any, reach: Any, excluded: Any, rows: Any, order: Any) -> Any:
+    """Fills the rows and the order of beads, and returns the length of the longest row."""
     beads, capacity = rows.shape
     origin, length, numbers = _extents(x, edges, reach)
-    cells = _fill_cells(x, edges, origin, length, numbers)
-    starts, order = cells
-    columns, indices = np.empty((3, beads), x.dtype), np.empty(beads, np.int32)
+    starts, order[:], x = _fill_cells(x, edges, origin, length, numbers)
+    place_of = np.full(beads + 1, beads, np.int32)
+    place_of[order] = np.arange(beads)
+    columns, places = np.empty((3, beads), x.dtype), np.empty(beads, np.int32)
     squared, near = np.empty(beads, x.dtype), np.empty(beads + 1, np.int32)
     inverse, limit, widest = _inverse(edges), reach * reach, 0
     for cell in range(starts.size - 2):
         if starts[cell] == starts[cell + 1]:
             continue
-        own, number = _collect(x, edges, numbers, cell, 0, cells, columns, indices)
-        for place in range(starts[cell], starts[cell + 1]):
-            i = order[place]
+        own, number = _collect(x, edges, numbers, cell, 0, starts, columns, places)
+        for i in range(starts[cell], starts[cell + 1]):
             _squares(x[i], columns, number, edges, inverse, squared)
-            squared[own + place - starts[cell]] = np.inf
+            squared[own + i - starts[cell]] = np.inf
             found = np.uintp(0)
             for q in range(number):  # every place is written, the next one overwrites a miss
-                near[found] = indices[q]
+                near[found] = places[q]
                 found += np.uintp(squared[q] < limit)
-            kept = _without(near, np.int64(found), excluded[i])
+            kept = _without(near, np.int64(found), place_of[excluded[order[i]]])
             widest = max(widest, kept)
             rows[i] = beads
             rows[i, : min(kept, capacity)] = near[: min(kept, capacity)]
@@ -280,26 +282,26 @@ def _counts(x: Any, edges: Any, scale: Any, types: Any, kinds: Any, molecules: A
     """Adds one for every pair of beads, not of one molecule, that lies in a bin."""
     beads, bins = x.shape[0], counts.shape[1]
     origin, length, numbers = _extents(x, edges, scale[0])
-    cells = _fill_cells(x, edges, origin, length, numbers)
-    starts, order = cells
-    columns, indices = np.empty((3, beads), x.dtype), np.empty(beads, np.int32)
+    starts, order, x = _fill_cells(x, edges, origin, length, numbers)
+    types, molecules = types[order], molecules[order]
+    columns, places = np.empty((3, beads), x.dtype), np.empty(beads, np.int32)
     squared, near, inverse = np.empty(beads, x.dtype), np.empty(beads + 1, np.int32), _inverse(edges)
     for cell in range(starts.size - 2):
         if starts[cell] == starts[cell + 1]:
             continue
         # a pair of cells is visited from the one of lower number
-        own, number = _collect(x, edges, numbers, cell, cell, cells, columns, indices)
-        for place in range(starts[cell], starts[cell + 1]):
-            i, found = order[place], np.uintp(0)
+        own, number = _collect(x, edges, numbers, cell, cell, starts, columns, places)
+        for i in range(starts[cell], starts[cell + 1]):
+            found = np.uintp(0)
             _squares(x[i], columns, number, edges, inverse, squared)
-            squared[own : own + place - starts[cell] + 1] = np.inf
+            squared[own : own + i - starts[cell] + 1] = np.inf
             for q in range(number):
                 squared[q] = np.sqrt(squared[q]) * scale[1]
             for q in range(number):
                 near[found] = q
                 found += np.uintp(squared[q] < bins)
             for q in near[:found]:
-                j = indices[q]
+                j = places[q]
                 if molecules[j] != molecules[i]:
                     counts[kinds[types[i], types[j]], int(squared[q])] += 1
 
@@ -311,8 +313,8 @@ def _neighbors_handler(dtype: Any) -> Any:
             return 0
         x, edges = matrix(argument(frame, 0), dtype), vector(argument(frame, 1), dtype)
         reach, excluded = vector(argument(frame, 2), dtype)[0], matrix(argument(frame, 3), np.int32)
-        widest = _neighbors(x, edges, reach, excluded, matrix(result(frame, 0), np.int32))
-        vector(result(frame, 1), np.int32)[0] = widest
+        rows, order = matrix(result(frame, 0), np.int32), vector(result(frame, 2), np.int32)
+        vector(result(frame, 1), np.int32)[0] = _neighbors(x, edges, reach, excluded, rows, order)
         return 0
 
     return handler
