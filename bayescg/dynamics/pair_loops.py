@@ -118,9 +118,10 @@ def _setting_out(x: Any, edges: Any, order: Any) -> Any:
     for a in range(3):
         if edges[a] != 0:
             inverse[a] = 1 / edges[a]
-    xs, ys, zs = np.empty((3, order.size), x.dtype)
-    for place, bead in enumerate(order):
-        xs[place], ys[place], zs[place] = x[bead]
+    xs, ys, zs = np.empty(order.size, x.dtype), np.empty(order.size, x.dtype), np.empty(order.size, x.dtype)
+    for place in range(order.size):
+        bead = order[place]
+        xs[place], ys[place], zs[place] = x[bead, 0], x[bead, 1], x[bead, 2]
     return xs, ys, zs, inverse
 
 

@@ -41,13 +41,15 @@ class Records(NamedTuple):
     totals: tuple[Totals, ...]
 
 
-def pieces(plan: Plan, beads: int, dims: int) -> list[range]:
-    """Steps of the frames that are measured together; no piece reaches into another record.
+def pieces(plan: Plan, beads: int, dims: int, *, joined: bool = False) -> list[range]:
+    """Steps of the frames that are measured together: of a part of one record, or of whole records.
 
     Args:
         plan: of the run.
         beads: their number.
         dims: of positions.
+        joined: whether short records may be measured together, which saves calls; nothing may be followed
+            over time then. All pieces are of one length, because every length is compiled.
 
     Example:
         >>> from bayescg.interfaces import Topology
@@ -55,11 +57,16 @@ def pieces(plan: Plan, beads: int, dims: int) -> list[range]:
         >>> one = Topology(np.zeros(1, int), np.ones(1), np.zeros(1, int), nobody, ("A",))
         >>> pieces(Plan(one, None, 300.0, 0.005, 10, 3, 0, 2, 1.0), 1, 3)
         [range(10, 40, 10), range(40, 70, 10)]
+        >>> pieces(Plan(one, None, 300.0, 0.005, 10, 3, 0, 2, 1.0), 1, 3, joined=True)
+        [range(10, 70, 10)]
     """
     longest = max(1, min(FRAMES_AT_ONCE, NUMBERS_AT_ONCE // (2 * beads * dims)))
-    steps, found = plan.measured_steps, []
-    for first in range(0, len(steps), plan.measurements):
-        record = steps[first : first + plan.measurements]
+    steps, found, length = plan.measured_steps, [], plan.measurements
+    if joined:
+        fitting = range(1, min(plan.records, longest // length) + 1)
+        length *= max((many for many in fitting if plan.records % many == 0), default=1)
+    for first in range(0, len(steps), length):
+        record = steps[first : first + length]
         found += [record[start : start + longest] for start in range(0, len(record), longest)]
     return found
 
@@ -86,23 +93,31 @@ class Recorder:
         """Measure a piece.
 
         Args:
-            frames: that follow those before.
+            frames: that follow those before; of one record, or of whole records.
         """
-        count = len(frames.positions)
         sound = np.isfinite(frames.positions).all(axis=(1, 2))
         if not sound.all():
-            self.exploded = (self.frames + int(np.argmin(sound)) + 1) * self.plan.measure_every
-            return
+            before = int(np.argmin(sound))
+            self.exploded = self._step(before)
+            whole = before // self.plan.measurements * self.plan.measurements
+            if whole == 0:
+                return
+            box = None if frames.box is None else frames.box[:whole]
+            frames = Frames(frames.positions[:whole], frames.velocities[:whole], box)
         found = self._meter.measure(self._accumulators, self._arrays(frames), self._potential)
         self._accumulators, values, temperatures = found
         hot = np.flatnonzero(~(temperatures <= self._bound))  # NaN counts as hot
-        if hot.size:
-            self.exploded = (self.frames + int(hot[0]) + 1) * self.plan.measure_every
-        volumes = np.nan if frames.box is None else frames.box.prod(axis=1).sum()
-        self._sums.append((temperatures.sum(), volumes, *(value.sum(axis=0) for value in values)))
-        self.frames += count
-        if self.frames % self.plan.measurements == 0 and self.exploded < 0:
-            self._close()
+        sizes = np.full(len(temperatures), np.nan) if frames.box is None else frames.box.prod(axis=1)
+        length = min(self.plan.measurements, len(temperatures))
+        for first in range(0, len(temperatures), length):
+            rows = slice(first, first + length)
+            self._sums.append([column[rows].sum(axis=0) for column in (temperatures, sizes, *values)])
+            if hot.size and hot[0] < first + length:
+                self.exploded = self._step(int(hot[0]) - first)
+                return
+            self.frames += length
+            if self.frames % self.plan.measurements == 0:
+                self._close()
 
     def records(self) -> Records:
         """All records that are complete; NaN for those that are not."""
@@ -122,6 +137,10 @@ class Recorder:
             for total, value in zip(totals, values[names:], strict=True):
                 total.sum[index], total.weight[index] = value.sum, value.weight
         return Records(temperature, volume, tuple(means), tuple(totals))
+
+    def _step(self, frame: int) -> int:
+        """Of a frame, counted from those taken in."""
+        return (self.frames + frame + 1) * self.plan.measure_every
 
     def _close(self) -> None:
         """End a record."""

@@ -22,6 +22,9 @@ NUMBERS = ("kinetic_temperature", "volume", "own_energy")
 CORRELATED = 0.15
 """Correlation of neighbouring blocks above which errors are named: they are 14% too small there."""
 
+NAMED = 10
+"""Draws named in a warning."""
+
 
 def equilibrium(run: xr.Dataset, names: list[str]) -> xr.Dataset:
     """When every run is in equilibrium, and how many independent samples it then holds.
@@ -72,18 +75,18 @@ def statistics_warnings(checks: xr.Dataset, draws: xr.Dataset, names: list[str])
         >>> checks = xr.Dataset({"equilibrated_record": ("run", [60]), "effective_samples": ("run", [30.0])})
         >>> checks = checks.assign_coords(draw=("run", [7])).assign_attrs(records=100)
         >>> statistics_warnings(checks, xr.Dataset(), [])[0][:40]
-        '1 of 1 simulations are not in equilibriu'
+        'No equilibrium for half of its length, o'
     """
     found = []
     if "equilibrated_record" in checks:
         late = checks["equilibrated_record"].to_numpy() > checks.attrs["records"] / 2
         few = checks["effective_samples"].to_numpy() < LEAST_EFFECTIVE
         if (late | few).any():
-            which = ", ".join(str(int(draw)) for draw in np.unique(checks["draw"].to_numpy()[late | few]))
+            which = named_draws(np.unique(checks["draw"].to_numpy()[late | few]))
             found.append(
-                f"{int((late | few).sum())} of {late.size} simulations are not in equilibrium for half of "
-                f"their length, or hold fewer than {LEAST_EFFECTIVE:.0f} independent samples: draws {which}. "
-                "Their errors are not to be trusted. Take more steps, or a longer equilibration."
+                f"No equilibrium for half of its length, or fewer than {LEAST_EFFECTIVE:.0f} independent "
+                f"samples, in {int((late | few).sum())} of {late.size} simulations: {which}. "
+                "Such errors are not to be trusted. Take more steps, or a longer equilibration."
             )
     for name in names:
         r = draws[f"{name}_error"].attrs.get("block_correlation", np.nan)
@@ -94,6 +97,20 @@ def statistics_warnings(checks: xr.Dataset, draws: xr.Dataset, names: list[str])
                 f"errors are too small, by a factor of {np.sqrt(1 + 2 * r):.2f} or more. Take more steps."
             )
     return found
+
+
+def named_draws(draws: NumpyArray) -> str:
+    """Draws by their numbers, for a sentence.
+
+    Args:
+        draws: numbers, in the order in which they are named; of many the first `NAMED`.
+
+    Example:
+        >>> named_draws(np.array([11])), named_draws(np.array([6, 7]))
+        ('draw 11', 'draws 6, 7')
+    """
+    numbers = ", ".join(str(int(draw)) for draw in draws[:NAMED])
+    return ("draw " if len(draws) == 1 else "draws ") + numbers + (", ..." if len(draws) > NAMED else "")
 
 
 def _standard(values: NumpyArray) -> NumpyArray:

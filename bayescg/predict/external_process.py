@@ -57,7 +57,7 @@ class RunningDraw:
         self.folder, self.last = store.workplace(task.draw), (task.start, plan.box)
         self.recorder = Recorder(measure, plan, task.model.potential, *task.start.shape)
         self._take = engine.take  # a method of a module is made anew at every access, which takes a while
-        self._pieces = pieces(plan, *task.start.shape)
+        self._pieces = pieces(plan, *task.start.shape, joined=not measure.series)
         job = engine.prepare(self.folder, task.model, task.start, plan, seed=task.seed)
         with (self.folder / "output.txt").open("wb") as output:
             self.process = subprocess.Popen(

@@ -9,16 +9,13 @@ from bayescg._typing import NumpyArray
 from bayescg.data import topology
 from bayescg.interfaces import AbstractObservable
 from bayescg.numerics.mixture import log_weights
-from bayescg.predict.equilibrium import statistics_warnings
+from bayescg.predict.equilibrium import named_draws, statistics_warnings
 from bayescg.predict.reweight_mixture import Guards, guards, reweighted, shared_covariance
 from bayescg.predict.reweight_plan import Plan, References
 from bayescg.predict.reweight_pool import Pool
 from bayescg.predict.run_warnings import run_warnings
 from bayescg.predict.summary import correlation_attributes, diagnostics, summary
 from bayescg.predict.variance import block_correlation
-
-NAMED = 10
-"""Draws named in a warning."""
 
 
 class Weighed(NamedTuple):
@@ -109,11 +106,11 @@ def result_warnings(result: xr.DataTree, plan: Plan, own: xr.DataTree | None) ->
     if own is not None:
         guarded = result["reweighting"].to_dataset()
         failed = np.flatnonzero(~guarded["reweighted"].to_numpy())
-        named = ", ".join(map(str, failed[:NAMED])) + (", ..." if failed.size > NAMED else "")
         found.append(
-            f"{failed.size} of {plan.draws} draws could not be reweighted and were simulated: draws {named} "
-            f"(Pareto k up to {float(guarded['pareto_k'].max()):.2f}, effective samples down to "
-            f"{float(guarded['effective_samples'].min()):.0f}). Take more steps or references, or simulate."
+            f"{failed.size} of {plan.draws} draws could not be reweighted and were simulated: "
+            f"{named_draws(failed)} (Pareto k up to {float(guarded['pareto_k'].max()):.2f}, "
+            f"effective samples down to {float(guarded['effective_samples'].min()):.0f}). "
+            "Take more steps or references, or simulate."
         )
     return found
 

@@ -38,6 +38,8 @@ LINE_LENGTH = 30
 """Letters of a panel's title on one line."""
 
 COLUMNS = 3
+"""Of panels; four panels stand two by two."""
+
 ROW_HEIGHT = 1.9
 """Inches per row of panels."""
 
@@ -71,7 +73,7 @@ def plot_rank(posterior: xr.DataTree, *, elements: list[str] | None = None) -> F
         )
         figure = _finished(collection, chosen, "fraction of all ranks (1)")
         for index, axes in enumerate(figure.axes):
-            first = index % COLUMNS == 0
+            first = index % _columns(chosen) == 0
             axes.set_ylabel("excess of\ncumulative rank (1)" if first else "")
             axes.tick_params(labelleft=first)
     return figure
@@ -186,13 +188,18 @@ def _selection(posterior: xr.DataTree, elements: list[str] | None) -> xr.DataTre
     return xr.DataTree.from_dict(groups)
 
 
+def _columns(chosen: xr.DataTree) -> int:
+    return 2 if len(chosen["posterior"].data_vars) == 4 else COLUMNS
+
+
 def _layout(chosen: xr.DataTree, *, same_values: bool) -> dict[str, Any]:
     """Size and colours; one chain has one colour in all panels."""
     group = chosen["posterior"].to_dataset()
     count, chains = len(group.data_vars), group.sizes["chain"]
-    rows = -(-count // COLUMNS)
+    columns = _columns(chosen)
+    rows = -(-count // columns)
     return {
-        "col_wrap": COLUMNS,
+        "col_wrap": columns,
         "color": [CHAIN_COLORS[chain % len(CHAIN_COLORS)] for chain in range(chains)],
         "figure_kwargs": {
             "figsize": (WIDTH, ROW_HEIGHT * rows + 0.3),

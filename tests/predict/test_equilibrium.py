@@ -64,7 +64,8 @@ def test_a_stationary_run_loses_little_and_is_not_named():
 
 def test_what_is_not_sound_is_named():
     _, _, drifting = judged(blocks(np.linspace(0, 20, RECORDS), seed=2))
-    assert "12 of 12 simulations are not in equilibrium for half of their length" in drifting[0]
+    assert "No equilibrium for half of its length" in drifting[0]
+    assert "in 12 of 12 simulations: draws 0, 1" in drifting[0]
     draws, _, correlated = judged(blocks(np.zeros(RECORDS), seed=3, correlation=0.9))
     assert any("Neighbouring blocks of curve are correlated" in w for w in correlated)
     # blocks of five records and 9.5 of correlation time

@@ -57,10 +57,10 @@ def plan(beads, frames):
     return Plan(shared, frames.box[0], 300.0, 0.005, EVERY, MEASUREMENTS, 0, RECORDS, 1.0)
 
 
-def recorded(frames, plan, potential):
-    meter = Meter(OBSERVABLES, plan, dims=3)
+def recorded(frames, plan, potential, observables=OBSERVABLES, *, joined=False):
+    meter = Meter(observables, plan, dims=3)
     recorder = Recorder(meter, plan, potential, BEADS, 3)
-    for steps in pieces(plan, BEADS, 3):
+    for steps in pieces(plan, BEADS, 3, joined=joined):
         own = slice(steps[0] // EVERY - 1, steps[-1] // EVERY)
         recorder.add(Frames(*(part[own] for part in frames)))
     return recorder
@@ -92,6 +92,39 @@ def test_pieces_do_not_change_the_records(frames, plan, soft, monkeypatch):
     cut = recorded(frames, plan, soft).records()
     np.testing.assert_allclose(cut.means[0], whole.means[0], rtol=1e-12)
     np.testing.assert_allclose(cut.totals[0].sum, whole.totals[0].sum, rtol=1e-12)
+
+
+def test_pieces_of_several_records_do_not_change_them(frames, plan, soft):
+    assert [len(piece) for piece in pieces(plan, BEADS, 3, joined=True)] == [MEASUREMENTS * RECORDS]
+    apart = recorded(frames, plan, soft, OBSERVABLES[:3]).records()
+    together = recorded(frames, plan, soft, OBSERVABLES[:3], joined=True).records()
+    for one, other in zip(
+        (apart.temperature, apart.volume, *apart.means),
+        (together.temperature, together.volume, *together.means),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert np.ptp(apart.volume) > 0  # or a shift by a record would not show
+
+
+@pytest.mark.parametrize(("records", "measured_at_once"), [(100, 50), (97, 10), (2, 20)])
+def test_joined_pieces_are_of_one_length(plan, records, measured_at_once):
+    found = pieces(dataclasses.replace(plan, records=records, measurements=10), BEADS, 3, joined=True)
+    assert {len(piece) for piece in found} == {measured_at_once}
+    assert sum(map(len, found)) == 10 * records
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e3])
+def test_an_explosion_in_a_piece_of_several_records_leaves_those_before(wrong, frames, plan, soft):
+    broken = Frames(*(part.copy() for part in frames))
+    part = broken.positions if np.isnan(wrong) else broken.velocities
+    part[MEASUREMENTS + 2, 5] = wrong
+    recorder = recorded(broken, plan, soft, OBSERVABLES[:3], joined=True)
+    assert recorder.exploded == EVERY * (MEASUREMENTS + 3)
+    records, whole = recorder.records(), recorded(frames, plan, soft, OBSERVABLES[:3]).records()
+    assert np.isfinite(records.temperature).tolist() == [True, False, False]
+    np.testing.assert_allclose(records.means[0][0], whole.means[0][0], rtol=1e-12)
+    assert np.isnan(records.means[0][1:]).all()
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 1e3])

@@ -35,6 +35,18 @@ def test_every_panel_is_labelled(result, draw):
     assert figure.axes[0].get_ylabel()
 
 
+@pytest.mark.parametrize(("panels", "first_row"), [(3, 3), (4, 2), (5, 3)])
+def test_four_panels_stand_two_by_two(panels, first_row):
+    draws = np.random.default_rng(0).normal(size=(panels, 2, 50))
+    posterior = xr.Dataset({f"x{i}": (("chain", "draw"), values) for i, values in enumerate(draws)})
+    figure = viz.plot_rank(xr.DataTree.from_dict({"posterior": posterior}))
+    figure.canvas.draw()
+    heights = [round(axes.get_position().y0, 2) for axes in figure.axes]
+    assert heights.count(max(heights)) == first_row
+    # the first panel of every row has the label
+    assert [bool(axes.get_ylabel()) for axes in figure.axes] == [i % first_row == 0 for i in range(panels)]
+
+
 def test_chains_that_disagree_leave_the_envelope_of_the_rank_plot():
     rng = np.random.default_rng(0)
     agree, disagree = rng.normal(size=(4, 500)), rng.normal(size=(4, 500))
