@@ -220,16 +220,22 @@ def _ratios(rows: list[tuple[float, float, float, float]]) -> tuple[float, float
 
 
 def _engine(problem: Any, posterior: Any, arguments: argparse.Namespace, peer: Peer) -> dict[str, Any]:
-    """(b): what engine="lammps" adds to LAMMPS."""
-    rows = []
+    """(b): what engine="lammps" adds to LAMMPS: every run of ours against the hand-written ones around it."""
+    work = 1.1 * arguments.draws * arguments.steps * len(peer.positions)
+
+    def hand_written() -> np.ndarray:
+        before = sum(os.times()[:4])
+        wall = peer.run(arguments.steps, dump=True).wall
+        return np.array([wall, sum(os.times()[:4]) - before]) / work
+
+    rows, before = [], hand_written()
     for _ in range(ROUNDS):
         ours, cpu = _simulate(problem, posterior, arguments, "lammps", bcg.observables.RDF())
         taken = ours.attrs["bead_steps_per_second"] * ours.attrs["seconds"]
-        before = sum(os.times()[:4])
-        theirs = peer.run(arguments.steps, dump=True)
-        cpu_peer = sum(os.times()[:4]) - before
-        work = 1.1 * arguments.draws * arguments.steps * len(peer.positions)
-        rows.append((ours.attrs["seconds"] / taken, theirs.wall / work, cpu / taken, cpu_peer / work))
+        after = hand_written()
+        wall_peer, cpu_peer = 0.5 * (before + after)
+        rows.append((ours.attrs["seconds"] / taken, wall_peer, cpu / taken, cpu_peer))
+        before = after
     by_clock, by_core = _ratios(rows)
     print(f"(b) engine='lammps': {by_clock:.2f} times as long as hand-written runs by the clock,")
     print(f"    {by_core:.2f} by processor time (aim {AIMS['engine']})")
