@@ -81,6 +81,11 @@ class RunningDraw:
         if not self._pieces:
             return 0
         frames = self._take(self.folder, self.plan, self._pieces[0])
+        if frames is None and self.process.poll() is not None:
+            # nothing more will come: the records that are whole are taken one by one
+            piece, length = self._pieces[0], self.plan.measurements
+            self._pieces[:1] = [piece[first : first + length] for first in range(0, len(piece), length)]
+            frames = self._take(self.folder, self.plan, self._pieces[0])
         if frames is None:
             return 0
         self._pieces.pop(0)
