@@ -17,6 +17,8 @@ from bayescg.numerics.host_loop import HostLoop
 from bayescg.observables import VACF
 from bayescg.units import thermal_energy
 
+pytestmark = pytest.mark.computing
+
 KT, MASS, EDGE = thermal_energy(300.0), 18.0, 1.6
 MEMORY = Pairwise(Prony(2, times=[0.05, 0.3], frictions=[30.0, 60.0]), cutoff=0.6)
 BOX = jnp.full(3, EDGE)

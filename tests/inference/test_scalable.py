@@ -22,6 +22,8 @@ from tests.inference.small_problems import (
     spline_model,
 )
 
+pytestmark = pytest.mark.computing
+
 QUIET = HostLoop(progress=False)
 SIGMA, FRAMES = 5.0, 6
 SETTINGS = {"batch": 2, "chains": 2, "warmup": 50, "draws": 600}

@@ -13,6 +13,8 @@ from bayescg.numerics.pairs import neighbor_matrix, pairs_within
 from bayescg.predict import force_uncertainty
 from tests.inference.small_problems import CUTOFF, pair_data
 
+pytestmark = pytest.mark.computing
+
 NOISE = 0.5
 
 

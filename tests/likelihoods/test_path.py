@@ -64,7 +64,8 @@ def test_harmonic_positions_have_the_dense_log_density(name, noise):
     model, path, seen = observed(model, data, measurement_noise=noise)
     total, blocks = scores(path, model, seen)
     assert float(total) == pytest.approx(dense, rel=1e-8)
-    assert float(blocks.sum()) == pytest.approx(float(total), rel=1e-12)
+    # two programs round differently; a frame that is lost or counted twice would move the sum by 1e-3
+    assert float(blocks.sum()) == pytest.approx(float(total), rel=1e-10)
 
 
 def test_a_wrong_mass_is_not_the_dense_log_density():
