@@ -166,6 +166,7 @@ class GroupBuilder:
             tuple(int(n) for n in exponents),
             self._longest,
             self._end_grid,
+            alike=bool((self._cuts == self._cuts[0]).all()),
         )
         mass = None if self._key.mass is None else jnp.asarray(self._key.mass)
         return Group(

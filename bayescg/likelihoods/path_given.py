@@ -16,6 +16,7 @@ from bayescg._typing import Array, Float
 from bayescg.interfaces import AbstractLinearPotential, Configuration, LinearSum, Sum, Support
 from bayescg.likelihoods.path_correlations import Group
 from bayescg.likelihoods.path_forces import forces_of
+from bayescg.numerics.condensed_ends import condensed
 
 
 class KnownForce(AbstractLinearPotential):
@@ -101,7 +102,7 @@ def _mixed(
     ends = tuple(
         end._replace(features=end.features @ features) for end in (pieces.heads, pieces.tails, pieces.start)
     )
-    pieces = eqx.tree_at(lambda p: (p.heads, p.tails, p.start), pieces, ends)
+    pieces = condensed(eqx.tree_at(lambda p: (p.heads, p.tails, p.start), pieces, ends))
     return eqx.tree_at(lambda g: (g.sums, g.total, g.pieces), group, (sums, total, pieces))
 
 

@@ -127,9 +127,7 @@ def _of_gaussian(at: Callable[[Array], tuple[Path, Model]], u: Array, group: Gro
     grown = innovation_information(space, u, level=_level(*at(u), group), frames=pieces.exponents)
     # frames offset to offset of every piece
     ends = jnp.concatenate([pieces.offset[:, 1:], pieces.total[:, None]], axis=1)
-    added = grown[ends] - grown[pieces.offset]
-    added = added.reshape(-1, *added.shape[2:])
-    return jax.ops.segment_sum(added, pieces.block.ravel(), group.sums.frames.shape[0])
+    return pieces.in_blocks(grown[ends] - grown[pieces.offset], group.sums.frames.shape[0])
 
 
 def _level(path: Path, model: Model, group: Group) -> Level:

@@ -45,7 +45,7 @@ def innovation_products(
     rings = jnp.einsum("zps,st,zpt->zp", mu, W, nu)
     ends = rings[:, :-1] - rings[:, 1:]
     ends = ends - jnp.sum(mu[:, :-1] * zeta, axis=-1) - jnp.sum(nu[:, :-1] * eta, axis=-1)
-    return products + jax.ops.segment_sum(ends.ravel(), pieces.block.ravel(), sums.frames.shape[0])
+    return products + pieces.in_blocks(ends, sums.frames.shape[0])
 
 
 def _cross_gramian(one: InnovationFilter, two: InnovationFilter) -> Float[Array, "state state"]:

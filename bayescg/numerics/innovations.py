@@ -81,6 +81,9 @@ class Pieces(eqx.Module):
         exponents: the different numbers of frames.
         longest: frames of the longest piece.
         grid: of lags, for heads and tails.
+        alike: whether all segments have the same numbers of frames; ends then count by their second
+            moments alone, see `condensed`.
+        copies: segments that each of these stands for; one unless condensed.
     """
 
     heads: Ends
@@ -93,6 +96,18 @@ class Pieces(eqx.Module):
     exponents: tuple[int, ...] = eqx.field(static=True)
     longest: int = eqx.field(static=True)
     grid: LagGrid
+    alike: bool = eqx.field(static=True, default=False)
+    copies: float = eqx.field(static=True, default=1.0)
+
+    def in_blocks(self, values: Float[Array, "segment piece ..."], count: int) -> Float[Array, "block ..."]:
+        """Sums over the pieces of every block.
+
+        Args:
+            values: of every piece.
+            count: of blocks.
+        """
+        assert self.copies == 1.0, "condensed segments belong to no block"
+        return jax.ops.segment_sum(values.reshape(-1, *values.shape[2:]), self.block.ravel(), count)
 
 
 class Form(NamedTuple):
@@ -232,7 +247,7 @@ def log_likelihood_form(
     beta, weight, log_det = _start(innovations, pieces, mu, zeta)
     square = (innovations.energy(sums, mixing) + 0.5 * (ends + ends.T)) / S
     square = square - jnp.einsum("zsa,zst,ztb->ab", beta, weight, beta) / S**2
-    constant = -0.5 * (sums.frames * jnp.log(2 * jnp.pi * S) + jnp.sum(log_det))
+    constant = -0.5 * (sums.frames * jnp.log(2 * jnp.pi * S) + pieces.copies * jnp.sum(log_det))
     return Form(constant, square)
 
 
@@ -260,7 +275,7 @@ def log_likelihood_blocks(
     of_pieces = (ends / S).at[:, 0].add(starts)
     blocks = sums.frames.shape[0]
     energies = jax.vmap(lambda part: innovations.energy(part, mixing)[0, 0])(sums) / S
-    due = jax.ops.segment_sum(of_pieces.ravel(), pieces.block.ravel(), blocks)
+    due = pieces.in_blocks(of_pieces, blocks)
     return -0.5 * (sums.frames * jnp.log(2 * jnp.pi * S) + energies + due)
 
 
@@ -286,7 +301,9 @@ def neglected(innovations: InnovationFilter, sums: LagSums, pieces: Pieces) -> F
     # β = O(S G^(1/2)) of a piece changes by that much
     change = innovations.end_left_out.T @ heard / jnp.sqrt(sums.frames)
     delta = innovations.model.start - innovations.steady.covariance
-    ends = pieces.block.size * jnp.sqrt(jnp.maximum(change @ jnp.abs(delta) @ change, 0.0)) / S
+    ends = (
+        pieces.copies * pieces.block.size * jnp.sqrt(jnp.maximum(change @ jnp.abs(delta) @ change, 0.0)) / S
+    )
     bound = inner + ends
     return jnp.where(jnp.isnan(bound), jnp.inf, bound)
 
