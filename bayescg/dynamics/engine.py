@@ -9,7 +9,6 @@ earlier rebuilds or a wider list. What decides that (capacity, reach) is part of
 resumed simulation takes the same steps bit for bit.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
@@ -26,6 +25,7 @@ from bayescg.dynamics.langevin import Record, advance
 from bayescg.dynamics.neighbors import find_neighbors, roomy_capacity
 from bayescg.dynamics.recorder import TrajectoryRecorder
 from bayescg.dynamics.walker import Motion, Observables, System, Thermostat, Walker
+from bayescg.numerics.cores import cores
 
 REACH = 0.8
 """A list is rebuilt once a bead has moved by this part of half the skin; the rest is for the next step."""
@@ -71,7 +71,7 @@ class Engine:
         self.motions, self.system, self.thermostat = motions, system, thermostat
         self.observables, self.warmup = observables, warmup
         self.draws, self.recorder = draws, recorder
-        self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.pool = ThreadPoolExecutor(cores())
         self.batched = jax.default_backend() != "cpu"
         self._compiled: set[int] = set()
 

@@ -7,7 +7,6 @@ named with the program's own last words; its records are NaN from there on, and 
 """
 
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from bayescg._typing import Array, Float, NumpyArray
 from bayescg.dynamics import TrajectoryRecorder
 from bayescg.interfaces import Observable
 from bayescg.model import Model
+from bayescg.numerics.cores import cores
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.numerics.interruption import Interrupted, Patience
 from bayescg.potentials import at_temperature
@@ -107,18 +107,6 @@ def simulate_externally(
             f"{found[0].attrs['failure']}"
         )
     return together(found, measure, plan)
-
-
-def cores() -> int:
-    """Cores that this process may use.
-
-    Example:
-        >>> cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Crew:
