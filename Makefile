@@ -10,7 +10,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := test
-.PHONY: demo test check calibrate benchmark clean
+.PHONY: demo test check lint types calibrate benchmark clean
 
 # a shim of a version manager may exist without working, so each candidate is run once
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -42,16 +42,27 @@ SHARED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(COMPILED) JAX_COMPILATION_CACHE_
 PYTEST := $(SHARED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 	--max-worker-restart 0 --durations 10
 
-test: check
-	@rm -rf $(COMPILED)
-	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=0' $(PYTEST) -m 'not calibration and not computing'
-	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=1' $(PYTEST) -m 'computing and not calibration' tests
+COMPUTING = $$(grep -rl mark.computing --include='*.py' tests)
 
-check: $(INSTALLED_TEST)
+PYRIGHT = $(BIN)/pyright --pythonpath $(BIN)/python
+
+# types are checked beside the first tests
+test: lint
+	@rm -rf $(COMPILED)
+	$(PYRIGHT) & types=$$!; \
+	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=0' $(PYTEST) -m 'not calibration and not computing'; \
+	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=1' $(PYTEST) -m 'not calibration' $(COMPUTING); \
+	wait $$types
+
+check: lint types
+
+lint: $(INSTALLED_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-cache
+
+types: $(INSTALLED_TEST)
+	$(PYRIGHT)
 
 calibrate: $(INSTALLED_TEST)
 	$(BIN)/python -m pytest -m calibration -n $(WORKERS) --dist load --max-worker-restart 0 \

@@ -32,8 +32,8 @@ gc.freeze()
 gc.set_threshold(50_000, 20, 20)
 
 # Each program that XLA compiles holds mappings of memory, and Linux gives a process 65,530 of them
-# (vm.max_map_count); past that the compiler dies of a segmentation fault. Half is left for one file's own.
-MOST_MAPPINGS = 30_000
+# (vm.max_map_count); past that the compiler dies of a segmentation fault. A third is left for one file's own.
+MOST_MAPPINGS = 44_000
 
 
 # One file goes to one worker, and files that run whole programs take minutes for a handful of tests: begun

@@ -231,7 +231,7 @@ def _sums(x: np.ndarray, longest: int) -> dict[str, Any]:
         begun = time.perf_counter()
         problem = problem_of(x[: 10**power])
         rows[f"1e{power}"] = {"preparation, s": time.perf_counter() - begun}
-        ready[f"1e{power}"] = (problem, problem.unconstrain(_truth()))
+        ready[f"1e{power}"] = (problem, problem.unconstrain(truth()))
     # the lengths in turn, again and again: what disturbs the machine for a while disturbs them all
     rounds = np.array(
         [[_fastest(lambda given=given: function(*given)) for given in ready.values()] for _ in range(ROUNDS)]
@@ -250,15 +250,15 @@ def _sums(x: np.ndarray, longest: int) -> dict[str, Any]:
 def _filters(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
     """(b): peers that pass over every frame."""
     problem = problem_of(x)
-    u = problem.unconstrain(_truth())
+    u = problem.unconstrain(truth())
     function = eqx.filter_jit(lambda problem, u: jax.value_and_grad(problem.log_density)(u))
     ours = _fastest(lambda: function(problem, u))
-    value = float(problem.log_likelihood(_truth()))
+    value = float(problem.log_likelihood(truth()))
     rows: dict[str, Any] = {"frames": len(x), "lagged sums, ms": 1e3 * ours}
     peers: dict[str, Callable[..., Any]] = {"scan": scan_filter}
     if "dynamax" not in arguments.skip:
         peers["dynamax"] = dynamax_filter
-    given = tuple(_truth().values())
+    given = tuple(truth().values())
     for name, peer in peers.items():
         evaluate = jax.jit(jax.value_and_grad(lambda values, peer=peer: peer(jnp.asarray(x), *values)))
         density, _ = jax.block_until_ready(evaluate(given))
@@ -323,7 +323,7 @@ def _samples_of(peer: Any) -> Any:
 def _drawing_alone(problem: Any) -> float:
     """Seconds of 4 x 1,000 draws once the proposal is known: kernels, then coefficients."""
     collapsed = Collapsed(problem)
-    u = problem.unconstrain(_truth())[np.array(collapsed.eta_places)]
+    u = problem.unconstrain(truth())[np.array(collapsed.eta_places)]
     starts, keys = jnp.repeat(u[None], 4200, axis=0), jax.random.split(jax.random.key(0), 4000)
     densities = jax.jit(lambda points: jax.lax.map(collapsed.log_density, points, batch_size=32))
     complete = jax.jit(lambda pairs: jax.lax.map(lambda p: collapsed.scored(*p), pairs, batch_size=64))
@@ -362,7 +362,8 @@ def _end_to_end(x: np.ndarray) -> dict[str, float]:
     return {"s": spent, "friction": float(friction.mean()), "deviation": float(friction.std())}
 
 
-def _truth() -> dict[str, Any]:
+def truth() -> dict[str, Any]:
+    """The parameters that the trajectory is made with."""
     return {
         "memory.times": jnp.array(TIMES),
         "memory.frictions": jnp.array(FRICTIONS),

@@ -67,7 +67,7 @@ def main() -> None:
     found: dict[str, Any] = {"machine": describe()}
     for name, value in found["machine"].items():
         print(f"{name}: {value}")
-    problem, posterior = _posterior()
+    problem, posterior = fitted_water()
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(Path(folder), problem, posterior, arguments)
         if "rate" not in arguments.skip:
@@ -136,7 +136,8 @@ class Peer:
         return times
 
 
-def _posterior() -> tuple[Any, Any]:
+def fitted_water() -> tuple[Any, Any]:
+    """Problem and posterior of the pair spline that everything here simulates."""
     beads = bcg.data.water(frames=FRAMES)
     model = bcg.Model(bcg.potentials.PairSpline(cutoff=CUTOFF, knots=KNOTS))
     problem = bcg.Problem(model, bcg.priors.default(model), bcg.likelihoods.ForceMatching().on(beads))
@@ -340,17 +341,30 @@ def _child(number: int) -> dict[str, float]:
 
 def _own_size(number: int) -> dict[str, float]:
     """One draw of copies of the box: processor time of the second of two runs, the first compiles."""
+    problem, posterior = fitted_water()
+    copies = COPIES[number % len(COPIES)]
+    total = len(problem.beads["mass"]) * int(np.prod(copies))
+    steps = max(20, int(BEAD_STEPS / total) // 20 * 20)
+    run = copies_of_water(problem, posterior, copies, steps=steps)
+    run()
+    before = time.process_time()
+    run()
+    seconds = time.process_time() - before
+    return {"seconds": seconds, "bead-steps": steps * total, "memory, MB": peak_memory()}
+
+
+def copies_of_water(
+    problem: Any, posterior: Any, copies: tuple[int, int, int], *, steps: int
+) -> Callable[[], Any]:
+    """Simulates one draw of copies of the box, side by side; g(r) is measured to the cutoff."""
     from bayescg.dynamics import simulate_ensemble
     from bayescg.numerics.host_loop import HostLoop
 
-    copies = COPIES[number % len(COPIES)]
-    problem, posterior = _posterior()
     chosen = bcg.inference.select_draws(posterior, draws=1)
     (model,), beads = bcg.inference.models_of(problem, chosen), problem.beads
     one, box = beads["position"].values[0].astype(float), beads["box"].values[0].astype(float)
     positions, box = _replicated(one, box, copies)
     total = len(positions)
-    steps = max(20, int(BEAD_STEPS / total) // 20 * 20)
     topology = bcg.interfaces.Topology(
         jnp.zeros(total, dtype=int),
         jnp.full(total, float(beads["mass"][0])),
@@ -377,11 +391,7 @@ def _own_size(number: int) -> dict[str, float]:
             records=5,
         )
 
-    run()
-    before = time.process_time()
-    run()
-    seconds = time.process_time() - before
-    return {"seconds": seconds, "bead-steps": steps * total, "memory, MB": peak_memory()}
+    return run
 
 
 def _replicated(

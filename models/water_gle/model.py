@@ -27,7 +27,7 @@ model = bcg.Model(
 )
 terms = bcg.likelihoods.ForceMatching().on(forces) + bcg.likelihoods.Path(observed="velocities").on(motion)
 problem = bcg.Problem(model, bcg.priors.default(model), terms)
-sampler = bcg.Cut(bcg.Conjugate(), draws=6 if SMALL else 12)
+sampler = bcg.Cut(bcg.Conjugate(chains=2 if SMALL else 4), draws=6 if SMALL else 12)
 posterior = bcg.sample(problem, sampler, key=jax.random.key(0), progress=False)
 
 observable = bcg.observables.VACF(maximum=0.1 if SMALL else 1.0)

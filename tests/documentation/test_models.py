@@ -1,16 +1,14 @@
 """Every worked model runs small with public names only and says where its data come from."""
 
 import ast
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.documentation.programs import run_small
+
 ROOT = Path(__file__).parents[2]
 MODELS = sorted((ROOT / "models").glob("*/model.py"))
-TIMEOUT = 600  # s, a guard against hanging, not a measurement
 
 
 def private_names(source):
@@ -26,17 +24,8 @@ def private_names(source):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)
-def test_model_runs_small(model, tmp_path):
-    environment = os.environ | {"BAYESCG_SMALL": "1", "MPLBACKEND": "Agg"}
-    result = subprocess.run(
-        [sys.executable, str(model)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_model_runs_small(model, tmp_path, monkeypatch):
+    run_small(model, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)

@@ -1,4 +1,4 @@
-"""Minibatches, stochastic-gradient samplers and MCLMC against a Gaussian known in closed form."""
+"""Minibatches and stochastic-gradient samplers against a Gaussian known in closed form."""
 
 import itertools
 
@@ -9,37 +9,26 @@ import pytest
 from arviz_stats import ess
 
 import bayescg as bcg
-from bayescg import MCLMC, SGHMC, SGNHT
+from bayescg import SGHMC, SGNHT
 from bayescg.inference import minibatched
 from bayescg.likelihoods import ForceMatching, StudentT
-from bayescg.numerics.host_loop import HostLoop, Interrupted
-from tests.inference.small_problems import (
-    dense_posterior,
-    dense_rows,
-    gaussian_prior,
-    pair_data,
-    problem,
-    spline_model,
+from tests.inference.small_problems import gaussian_prior, pair_data, problem, spline_model
+from tests.inference.stored_frames import (
+    FRAMES,
+    QUIET,
+    SIGMA,
+    check_moments,
+    check_resumption,
+    exact_moments,
+    framed,
+    white,
 )
 
 pytestmark = pytest.mark.computing
 
-QUIET = HostLoop(progress=False)
-SIGMA, FRAMES = 5.0, 6
 SETTINGS = {"batch": 2, "chains": 2, "warmup": 50, "draws": 600}
 FINE = {"step_size": 0.05, "steps_per_draw": 30}
-# one of a kind serves several tests: what it compiles takes longer than what it draws
-MICROCANONICAL = MCLMC(chains=2, warmup=600, draws=600, steps_per_draw=6)
-STOCHASTIC = (SGHMC(**SETTINGS, **FINE), SGNHT(**SETTINGS, **FINE))
-
-
-def framed(data=None):
-    """A posterior on stored frames; a Student t of 1e7 degrees is a Gaussian here to 1e-5 of a nat."""
-    matching = ForceMatching(noise=StudentT(degrees=1e7)).on(
-        pair_data(frames=FRAMES) if data is None else data
-    )
-    prior = gaussian_prior() | {"likelihood.noise.scale": SIGMA}
-    return bcg.Problem(spline_model(), prior, matching)
+SAMPLERS, KEY = (SGHMC(**SETTINGS, **FINE), SGNHT(**SETTINGS, **FINE)), jax.random.key(2)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +38,13 @@ def posed():
 
 @pytest.fixture(scope="module")
 def exact(posed):
-    rows, targets = dense_rows(posed, pair_data(frames=FRAMES))
-    return dense_posterior(rows, targets, SIGMA, np.full(7, 10.0), 200.0**2 * np.eye(7))
+    return exact_moments(posed)
+
+
+@pytest.fixture(scope="module")
+def drawn(posed):
+    """Draws by name: one run of a sampler serves several tests."""
+    return {type(sampler).__name__: sampler.draw(posed, key=KEY, loop=QUIET) for sampler in SAMPLERS}
 
 
 def test_the_mean_over_all_minibatches_is_the_density_and_its_gradient(posed):
@@ -86,34 +80,10 @@ def test_sums_stay_whole_beside_frames(posed):
     )
 
 
-def white(draws, exact):
-    """Draws in units in which the exact posterior is N(0, 1), (chain, draw, parameter)."""
-    mean, covariance = exact
-    return (draws.positions - mean) @ np.linalg.inv(np.linalg.cholesky(covariance)).T
-
-
-def check_moments(z, *, bias):
-    """Means within five standard errors; variances within these and the bias that is allowed."""
-    for k in range(z.shape[-1]):
-        size = float(ess(z[..., k]))
-        assert abs(z[..., k].mean()) < 5 / np.sqrt(size)
-        size = float(ess(z[..., k] ** 2))
-        assert abs(z[..., k].var() - 1) < 5 * np.sqrt(2 / size) + bias
-
-
-def test_mclmc_samples_the_gaussian(posed, exact):
-    draws = MICROCANONICAL.draw(posed, key=jax.random.key(1), loop=QUIET)
-    # an energy variance of 5e-4 per parameter allows a bias of some percent of the variances
-    check_moments(white(draws, exact), bias=0.03)
-    assert set(draws.statistics) == {"lp", "energy_change", "step_size"}
-    own = [float(posed.log_density(jnp.asarray(u))) for u in draws.positions[0, :3]]
-    np.testing.assert_allclose(draws.statistics["lp"][0, :3], own, rtol=1e-9)
-
-
-@pytest.mark.parametrize("sampler", STOCHASTIC, ids=lambda sampler: type(sampler).__name__)
-def test_stochastic_gradients_sample_the_gaussian(sampler, posed, exact):
+@pytest.mark.parametrize("name", ["SGHMC", "SGNHT"])
+def test_stochastic_gradients_sample_the_gaussian(name, drawn, exact):
     # Euler's bias of the variance is of the order of the step; the gradient's noise vanishes at the center
-    check_moments(white(sampler.draw(posed, key=jax.random.key(2), loop=QUIET), exact), bias=0.10)
+    check_moments(white(drawn[name], exact), bias=0.10)
 
 
 def euler_variance(step, count, friction=1.0):
@@ -144,23 +114,9 @@ def test_long_steps_heat_the_gaussian_as_much_as_euler_does(posed, exact):
     assert 1.0 < euler_variance(0.05, 20) < 1.05
 
 
-@pytest.mark.parametrize("sampler", [MICROCANONICAL, *STOCHASTIC], ids=lambda sampler: type(sampler).__name__)
-def test_an_interrupted_run_resumes_bit_for_bit(sampler, posed, tmp_path):
-    key = jax.random.key(3)
-    whole = sampler.draw(posed, key=key, loop=QUIET)
-
-    class Stops(HostLoop):
-        """Raises in the stage of sampling before its first chunk."""
-
-        def run(self, name, *args, **settings):
-            if name == "sample":
-                raise Interrupted("stop")
-            return super().run(name, *args, **settings)
-
-    with pytest.raises(Interrupted):
-        sampler.draw(posed, key=key, loop=Stops(tmp_path, progress=False, fingerprint="run"))
-    again = sampler.draw(posed, key=key, loop=HostLoop(tmp_path, progress=False, fingerprint="run"))
-    np.testing.assert_array_equal(again.positions, whole.positions)
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+def test_an_interrupted_run_resumes_bit_for_bit(sampler, posed, drawn, tmp_path):
+    check_resumption(sampler, posed, tmp_path, key=KEY, whole=drawn[type(sampler).__name__])
 
 
 def test_what_cannot_run_is_refused(posed):
@@ -170,13 +126,3 @@ def test_what_cannot_run_is_refused(posed):
         SGHMC(batch=0)
     with pytest.raises(bcg.BayescgError, match="step_size times friction must be below 1"):
         SGNHT(batch=2, step_size=0.5, friction=2.0)
-    with pytest.raises(bcg.BayescgError, match="warmup must be a whole number of at least 100"):
-        MCLMC(warmup=10)
-
-
-def test_mclmc_needs_two_parameters():
-    class One:
-        dimension = 1
-
-    with pytest.raises(bcg.BayescgError, match="at least two parameters, got 1"):
-        MCLMC().draw(One(), key=jax.random.key(0), loop=QUIET)
