@@ -33,7 +33,7 @@ demo: $(INSTALLED)
 # The few that compute more are marked `computing` and get light optimisation. What one process of a run compiled, the
 # others find in COMPILED, which every run begins empty.
 COMPILED := .pytest_cache/compiled
-OLDER := --xla_cpu_use_fusion_emitters=false
+OLDER := --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 SHARED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(COMPILED) JAX_COMPILATION_CACHE_MAX_SIZE=4000000000 \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2
 

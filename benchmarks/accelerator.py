@@ -88,7 +88,7 @@ def _work(arguments: argparse.Namespace) -> dict[str, Any]:
 def _simulations(rates: dict[str, float], values: dict[str, Any], *, quick: bool) -> None:
     """(a)."""
     problem, posterior = fitted_water()
-    steps = 200 if quick else 2000
+    steps = 200 if quick else 400
 
     def run() -> Any:
         return bcg.simulate(

@@ -118,7 +118,7 @@ def reweight(
         >>> problem = bcg.Problem(model, bcg.priors.default(model), term)
         >>> posterior = bcg.sample(problem, bcg.Conjugate(draws=50), key=jax.random.key(0), progress=False)
         >>> found = reweight(
-        ...     problem, posterior, draws=3, steps=400, effective=1.0, key=jax.random.key(1), progress=False
+        ...     problem, posterior, draws=3, steps=200, effective=1.0, key=jax.random.key(1), progress=False
         ... )
         >>> found["reweighting"].pareto_k.dims
         ('draw',)

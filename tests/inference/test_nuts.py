@@ -158,7 +158,7 @@ def test_a_full_mass_matrix_and_a_short_warmup_sample_too(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_divergences_show_in_a_funnel(engine):
     # negative control of every "no divergences": the neck cannot be entered with one step size
-    funnel = NUTS(chains=4, warmup=300, draws=1500, engine=engine, target_acceptance=0.6)
+    funnel = NUTS(chains=4, warmup=200, draws=500, engine=engine, target_acceptance=0.6)
     result = funnel.draw(Funnel(), key=KEY, loop=QUIET)
     assert result.statistics["diverging"].sum() > 10
     # and it is not: 2000 draws of v ~ N(0, 3²) would reach below -2.5 deviations 12 times
