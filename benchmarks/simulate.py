@@ -29,19 +29,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from common import lammps
 from common.clock import peak_memory
+from common.fitted_water import (
+    EVERY,
+    FRICTION,
+    TEMPERATURE,
+    TIMESTEP,
+    copies_of_water,
+    fitted_water,
+)
+from common.hand_written import Peer
 from common.machine import describe
 
 import bayescg as bcg
-
-CUTOFF, KNOTS, FRAMES = 0.9, 24, 64
-TEMPERATURE, TIMESTEP, FRICTION = 300.0, 0.005, 1.0
-EVERY = 20
-SKINS = (0.1, 0.15, 0.2)
-"""nm; tried for LAMMPS, whose default is the last."""
 
 ROUNDS = 3
 COPIES = ((1, 1, 1), (2, 2, 2), (3, 3, 3), (5, 5, 4))
@@ -69,7 +70,7 @@ def main() -> None:
         print(f"{name}: {value}")
     problem, posterior = fitted_water()
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(Path(folder), problem, posterior, arguments)
+        peer = Peer(Path(folder), problem, posterior, draws=arguments.draws)
         if "rate" not in arguments.skip:
             found["rate"] = _rates(problem, posterior, arguments, peer)
         if "lammps" not in arguments.skip:
@@ -80,79 +81,6 @@ def main() -> None:
             found["sizes"] = _sizes(peer)
     if arguments.output:
         arguments.output.write_text(json.dumps(found, indent=1))
-
-
-class Peer:
-    """Hand-written LAMMPS runs of the same draws."""
-
-    def __init__(self, folder: Path, problem: Any, posterior: Any, arguments: argparse.Namespace) -> None:
-        self.folder, self.number = folder, 0
-        self.cores = len(os.sched_getaffinity(0))
-        chosen = bcg.inference.select_draws(posterior, draws=arguments.draws)
-        self.curves = [_curve(model.potential) for model in bcg.inference.models_of(problem, chosen)]
-        beads = problem.beads
-        self.mass = float(beads["mass"][0])
-        self.positions, self.box = (
-            beads["position"].values[0].astype(float),
-            beads["box"].values[0].astype(float),
-        )
-        tried = dict.fromkeys(SKINS, 0.0)
-        for _ in range(5):  # in turn, and on all cores at once, as they are timed
-            for skin in SKINS:
-                tried[skin] += self.run(4000, draws=self.cores, skin=skin).cpu
-        self.skin = min(tried, key=lambda skin: tried[skin])
-
-    def run(
-        self,
-        steps: int,
-        *,
-        draws: int | None = None,
-        skin: float | None = None,
-        dump: bool = False,
-        copies: tuple[int, int, int] = (1, 1, 1),
-    ) -> lammps.Times:
-        """Runs of draws from the beginning; a tenth of the steps is warm-up."""
-        settings = lammps.Settings(
-            steps=steps,
-            warmup=max(10, steps // 10),
-            skin=self.skin if skin is None else skin,
-            dump_every=EVERY if dump else None,
-            timestep=TIMESTEP,
-            temperature=TEMPERATURE,
-            friction=FRICTION,
-            cutoff=CUTOFF,
-            mass=self.mass,
-        )
-        positions, box = _replicated(self.positions, self.box, copies)
-        self.number += 1
-        top = self.folder / str(self.number)
-        top.mkdir()
-        folders = [top / str(draw) for draw in range(draws or len(self.curves))]
-        for draw, (folder, curve) in enumerate(zip(folders, self.curves, strict=False)):
-            lammps.write(folder, curve, positions, box, settings, seed=draw)
-        times = lammps.run(folders, cores=self.cores)
-        for file in top.rglob("frames.bin"):
-            file.unlink()
-        return times
-
-
-def fitted_water() -> tuple[Any, Any]:
-    """Problem and posterior of the pair spline that everything here simulates."""
-    beads = bcg.data.water(frames=FRAMES)
-    model = bcg.Model(bcg.potentials.PairSpline(cutoff=CUTOFF, knots=KNOTS))
-    problem = bcg.Problem(model, bcg.priors.default(model), bcg.likelihoods.ForceMatching().on(beads))
-    return problem, bcg.sample(problem, bcg.Conjugate(), key=jax.random.key(0), progress=False)
-
-
-def _curve(potential: Any) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    zero = jnp.asarray(0)
-    both = jax.jit(jax.vmap(jax.value_and_grad(lambda r: potential.pair_energy(r, zero, zero))))
-
-    def curve(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        energy, slope = both(jnp.asarray(distance))
-        return np.asarray(energy), np.asarray(slope)
-
-    return curve
 
 
 def _simulate(
@@ -351,55 +279,6 @@ def _own_size(number: int) -> dict[str, float]:
     run()
     seconds = time.process_time() - before
     return {"seconds": seconds, "bead-steps": steps * total, "memory, MB": peak_memory()}
-
-
-def copies_of_water(
-    problem: Any, posterior: Any, copies: tuple[int, int, int], *, steps: int
-) -> Callable[[], Any]:
-    """Simulates one draw of copies of the box, side by side; g(r) is measured to the cutoff."""
-    from bayescg.dynamics import simulate_ensemble
-    from bayescg.numerics.host_loop import HostLoop
-
-    chosen = bcg.inference.select_draws(posterior, draws=1)
-    (model,), beads = bcg.inference.models_of(problem, chosen), problem.beads
-    one, box = beads["position"].values[0].astype(float), beads["box"].values[0].astype(float)
-    positions, box = _replicated(one, box, copies)
-    total = len(positions)
-    topology = bcg.interfaces.Topology(
-        jnp.zeros(total, dtype=int),
-        jnp.full(total, float(beads["mass"][0])),
-        jnp.arange(total),
-        jnp.zeros((0, 2), dtype=int),
-        ("SOL",),
-    )
-
-    def run() -> Any:
-        return simulate_ensemble(
-            [model],
-            positions[None],
-            box=box,
-            topology=topology,
-            temperature=TEMPERATURE,
-            timestep=TIMESTEP,
-            steps=steps,
-            equilibration=0,
-            observables=[bcg.observables.RDF(maximum=CUTOFF)],
-            measure_every=EVERY // 2 if steps == EVERY else EVERY,
-            key=jax.random.key(2),
-            loop=HostLoop(progress=False),
-            friction=FRICTION,
-            records=5,
-        )
-
-    return run
-
-
-def _replicated(
-    positions: np.ndarray, box: np.ndarray, copies: tuple[int, int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes side by side."""
-    corners = np.stack(np.meshgrid(*map(np.arange, copies), indexing="ij"), axis=-1).reshape(-1, 3) * box
-    return (positions % box + corners[:, None]).reshape(-1, 3), box * copies
 
 
 def _arguments() -> argparse.Namespace:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import xarray as xr
 
-from bayescg import data, likelihoods, priors, viz
+from bayescg import data, likelihoods, priors
 from bayescg.cli.motion import compute_motion
 from bayescg.cli.output import output_folder
 from bayescg.cli.settings import Settings, as_toml
@@ -17,11 +17,11 @@ from bayescg.identifiability import Identified, identify
 from bayescg.inference import NUTS, Conjugate, Problem, sample
 from bayescg.inference.sampler import AbstractSampler
 from bayescg.model import Model
-from bayescg.observables import RDF, VACF
+from bayescg.observables import RDF
 from bayescg.potentials import PairSpline
 from bayescg.predict import evaluate, simulate
 from bayescg.reporting import Motion, report, summary
-from bayescg.reporting.page import png
+from bayescg.reporting.page import figures
 
 Say = Callable[[str], None]
 
@@ -139,26 +139,17 @@ def write(folder: Path, settings: Settings, found: Outcome) -> str:
     """Write all files of a run into a folder; return the terminal summary."""
     posterior, identified, simulated, reference, motion = found
     posterior.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
-    figures = {
-        "potential": viz.plot_potential(posterior),
-        "rank": viz.plot_rank(posterior),
-        "trace": viz.plot_trace(posterior),
-        "identifiability": viz.plot_spectrum(identified, posterior),
-    }
     if simulated is not None:
         simulated.to_netcdf(folder / "simulated.nc", engine="h5netcdf")
-        figures["radial_distribution"] = viz.plot_observable(simulated, RDF().name, reference=reference)
     if motion is not None:
         motion.posterior.to_netcdf(folder / "memory.nc", engine="h5netcdf")
-        figures["memory"] = viz.plot_memory(motion.posterior)
         if motion.simulated is not None:
             motion.simulated.to_netcdf(folder / "motion.nc", engine="h5netcdf")
-            figures[VACF().name] = viz.plot_observable(
-                motion.simulated, VACF().name, reference=motion.reference
-            )
-    for name, figure in figures.items():
-        (folder / f"{name}.png").write_bytes(png(figure))
-    report(folder / "report.html", posterior, identified, simulated, reference=reference, motion=motion)
+    page = report(
+        folder / "report.html", posterior, identified, simulated, reference=reference, motion=motion
+    )
+    for name, image in figures(page.read_text(encoding="utf-8")).items():
+        (folder / f"{name}.png").write_bytes(image)
     text = summary(posterior, identified, simulated, reference=reference, motion=motion)
     (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
     (folder / "settings.toml").write_text(as_toml(settings), encoding="utf-8")

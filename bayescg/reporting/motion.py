@@ -47,6 +47,7 @@ def motion_section(found: Motion) -> tuple[str, list[str]]:
     parts.append(
         figure(
             viz.plot_memory(found.posterior),
+            name="memory",
             alt="Memory kernel over time and its spectrum with 50 % and 95 % bands.",
             caption="Kernel K(t), its spectrum and its integral, the friction at long times: median, 50 % "
             "and 95 % bands of the posterior.",
@@ -56,6 +57,7 @@ def motion_section(found: Motion) -> tuple[str, list[str]]:
         parts.append(
             figure(
                 viz.plot_observable(found.simulated, VACF, reference=found.reference),
+                name=VACF,
                 alt="Velocity autocorrelation simulated with posterior draws, beside that of the data.",
                 caption="Velocity autocorrelation: spread between posterior draws, freed from the Monte "
                 "Carlo error of the finite simulations, which is shown apart (right, below). Right, above: "

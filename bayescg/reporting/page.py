@@ -6,11 +6,15 @@ No script, no external resource: the file can be mailed, printed and read offlin
 import base64
 import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from matplotlib.figure import Figure
 
 from bayescg.viz.style import SETTINGS
+
+EMBEDDED = re.compile('<figure data-name="([^"]*)"><img alt="[^"]*" src="data:image/png;base64,([^"]*)">')
+"""A figure as `figure` writes it: its name and its data."""
 
 STYLE = """
 :root { color-scheme: light; }
@@ -132,23 +136,38 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
     return f'<table class="facts"><tbody>\n{body}\n</tbody></table>'
 
 
-def figure(drawing: Figure, *, alt: str, caption: str) -> str:
+def figure(drawing: Figure, *, name: str, alt: str, caption: str) -> str:
     """A figure embedded as an image.
 
     Args:
         drawing: to embed.
+        name: its own on the page, by which `figures` gives it back.
         alt: what it shows, for those who cannot see it.
         caption: below it.
 
     Example:
-        >>> figure(Figure(figsize=(1, 1)), alt="nothing", caption="Empty.")[:46]
-        '<figure><img alt="nothing" src="data:image/png'
+        >>> figure(Figure(figsize=(1, 1)), name="empty", alt="nothing", caption="Empty.")[:64]
+        '<figure data-name="empty"><img alt="nothing" src="data:image/png'
     """
     data = base64.b64encode(png(drawing)).decode("ascii")
     return (
-        f'<figure><img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f'<figure data-name="{html.escape(name, quote=True)}"><img alt="{html.escape(alt, quote=True)}" '
+        f'src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}</figcaption></figure>'
     )
+
+
+def figures(text: str) -> dict[str, bytes]:
+    """The figures of a page by name, as the bytes of PNG files.
+
+    Args:
+        text: of the page.
+
+    Example:
+        >>> text = figure(Figure(figsize=(1, 1)), name="empty", alt="nothing", caption="Empty.")
+        >>> [(name, data[1:4]) for name, data in figures(text).items()]
+        [('empty', b'PNG')]
+    """
+    return {html.unescape(name): base64.b64decode(data) for name, data in EMBEDDED.findall(text)}
 
 
 def png(drawing: Figure) -> bytes:

@@ -97,6 +97,7 @@ def potential(posterior: xr.DataTree) -> Section:
     return "Potential", [
         figure(
             viz.plot_potential(posterior),
+            name="potential",
             alt=f"Pair energy and pair force over distance for {', '.join(pairs)}, with posterior bands, "
             "the width of the bands and the number of sampled pairs.",
             caption="Top: median with 50 % and 95 % bands; the steep core is cut off. Middle: half-width of "
@@ -138,12 +139,14 @@ def sampling(posterior: xr.DataTree, simulated: xr.DataTree | None) -> Section:
     parts += [
         figure(
             viz.plot_rank(posterior),
+            name="rank",
             alt="Rank plots: deviation of every chain's ranks from uniform ranks.",
             caption="Ranks of every chain among all draws, less what is expected. Well-mixed chains stay "
             "inside the grey envelope with 99 % probability. Draws before the sandwich.",
         ),
         figure(
             viz.plot_trace(posterior),
+            name="trace",
             alt="Trace plots: draws of every chain in their order.",
             caption="Draws in their order. Chains that agree lie on top of each other. Draws before the "
             "sandwich.",
@@ -159,6 +162,7 @@ def identifiability(identified: Identified, posterior: xr.DataTree) -> Section:
         *[paragraph(line) for line in identified.paragraph.splitlines()],
         figure(
             viz.plot_spectrum(identified, posterior if has_curves else None),
+            name="identifiability",
             alt="Posterior over prior standard deviation per direction; loadings of best and worst "
             "direction.",
             caption="Left: how much narrower the posterior is than the prior, per direction of parameter "
@@ -177,6 +181,7 @@ def structure(simulated: xr.DataTree, reference: xr.Dataset | None) -> Section:
         parts.append(
             figure(
                 viz.plot_observable(simulated, name, reference=held),
+                name=name,
                 alt=f"{label} simulated with posterior draws{'' if held is None else ', beside the data'}.",
                 caption=_caption(label, numbers=curve_axis(found) is None, compared=held is not None),
             )

@@ -295,7 +295,7 @@ def test_a_fluid_has_the_radial_distribution_of_its_own_simulations():
     posterior = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(
-                {"potential.epsilon": (("chain", "draw", "type"), [[[1.0], [1.3], [1.15]]])}
+                {"potential.epsilon": (("chain", "draw", "type"), [[[0.9], [1.4], [1.15]]])}
             )
         }
     )
