@@ -21,7 +21,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common.clock import fastest
 from common.double_well import problem_of, scan_filter, trajectory, truth
 from common.fitted_water import EVERY, TEMPERATURE, TIMESTEP, copies_of_water, fitted_water
 from common.machine import describe
@@ -133,17 +133,15 @@ def _paths(rates: dict[str, float], values: dict[str, Any], *, quick: bool) -> N
     value, gradient = function(problem, u)
     values["path log density from lagged sums"] = [float(value)]
     values["its gradient"] = np.asarray(gradient).tolist()
-    rates["path log densities with gradients, lagged sums"] = 1 / _fastest(lambda: function(problem, u))
+    rates["path log densities with gradients, lagged sums"] = 1 / fastest(lambda: function(problem, u))
     many = jax.jit(jax.vmap(lambda u: jax.value_and_grad(problem.log_density)(u)))
     points = jnp.repeat(u[None], 64, axis=0)
-    rates["the same, 64 at once"] = 64 / _fastest(lambda: many(points))
+    rates["the same, 64 at once"] = 64 / fastest(lambda: many(points))
     part = jnp.asarray(x[:10_000])
     evaluate = jax.jit(jax.value_and_grad(lambda given: scan_filter(part, *given)))
     given = tuple(truth().values())
     values["path log density by the filter"] = [float(evaluate(given)[0])]
-    rates["path log densities with gradients, scan over 10,000 frames"] = 1 / _fastest(
-        lambda: evaluate(given)
-    )
+    rates["path log densities with gradients, scan over 10,000 frames"] = 1 / fastest(lambda: evaluate(given))
 
 
 def _networks(rates: dict[str, float], values: dict[str, Any], *, quick: bool) -> None:
@@ -183,16 +181,6 @@ def _draws(rates: dict[str, float], values: dict[str, Any], *, quick: bool) -> N
         rates[f"draws of {name}, all counted"] = 4 * size / (time.perf_counter() - begun)
     mean = found["posterior"]["potential.coefficients"].mean(("chain", "draw"))
     values["posterior mean by NUTS, its own Monte Carlo error"] = mean.values.tolist()
-
-
-def _fastest(function: Callable[[], Any]) -> float:
-    jax.block_until_ready(function())
-    spent = []
-    for _ in range(REPEATS):
-        begun = time.perf_counter()
-        jax.block_until_ready(function())
-        spent.append(time.perf_counter() - begun)
-    return min(spent)
 
 
 def _arguments() -> argparse.Namespace:

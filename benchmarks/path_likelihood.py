@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from common.clock import peak_memory
+from common.clock import fastest, peak_memory
 from common.double_well import (
     FORCE,
     FRICTIONS,
@@ -86,7 +86,10 @@ def _sums(x: np.ndarray, longest: int) -> dict[str, Any]:
         ready[f"1e{power}"] = (problem, problem.unconstrain(truth()))
     # the lengths in turn, again and again: what disturbs the machine for a while disturbs them all
     rounds = np.array(
-        [[_fastest(lambda given=given: function(*given)) for given in ready.values()] for _ in range(ROUNDS)]
+        [
+            [fastest(lambda given=given: function(*given), REPEATS) for given in ready.values()]
+            for _ in range(ROUNDS)
+        ]
     )
     for (name, row), spent in zip(rows.items(), 1e3 * rounds.min(axis=0), strict=True):
         row["value and gradient, ms"] = float(spent)
@@ -104,7 +107,7 @@ def _filters(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
     problem = problem_of(x)
     u = problem.unconstrain(truth())
     function = eqx.filter_jit(lambda problem, u: jax.value_and_grad(problem.log_density)(u))
-    ours = _fastest(lambda: function(problem, u))
+    ours = fastest(lambda: function(problem, u), REPEATS)
     value = float(problem.log_likelihood(truth()))
     rows: dict[str, Any] = {"frames": len(x), "lagged sums, ms": 1e3 * ours}
     peers: dict[str, Callable[..., Any]] = {"scan": scan_filter}
@@ -114,7 +117,7 @@ def _filters(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
     for name, peer in peers.items():
         evaluate = jax.jit(jax.value_and_grad(lambda values, peer=peer: peer(jnp.asarray(x), *values)))
         density, _ = jax.block_until_ready(evaluate(given))
-        spent = _fastest(lambda evaluate=evaluate: evaluate(given), repeats=2)
+        spent = fastest(lambda evaluate=evaluate: evaluate(given), repeats=2)
         rows[name] = {"s": spent, "ratio": spent / ours, "log likelihood": float(density)}
         ratio, aim = spent / ours, AIMS["filter ratio"]
         print(f"(b) {name}, N = {len(x)}: {spent:.2f} s, {ratio:.0f} times ours (aim {aim:.0f})")
@@ -180,7 +183,7 @@ def _drawing_alone(problem: Any) -> float:
     densities = jax.jit(lambda points: jax.lax.map(collapsed.log_density, points, batch_size=32))
     complete = jax.jit(lambda pairs: jax.lax.map(lambda p: collapsed.scored(*p), pairs, batch_size=64))
     pairs = (starts[:4000], keys)
-    return _fastest(lambda: densities(starts), repeats=3) + _fastest(lambda: complete(pairs), repeats=3)
+    return fastest(lambda: densities(starts), repeats=3) + fastest(lambda: complete(pairs), repeats=3)
 
 
 def _peer_sampler(x: np.ndarray) -> Any:
@@ -212,17 +215,6 @@ def _end_to_end(x: np.ndarray) -> dict[str, float]:
     mean, error = friction.mean(), friction.std()
     print(f"    integral of the kernel {mean:.2f} ± {error:.2f} amu/ps, true {sum(FRICTIONS):g}")
     return {"s": spent, "friction": float(friction.mean()), "deviation": float(friction.std())}
-
-
-def _fastest(function: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """Seconds of the fastest call after one that compiles."""
-    jax.block_until_ready(function())
-    spent = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        jax.block_until_ready(function())
-        spent.append(time.perf_counter() - begun)
-    return min(spent)
 
 
 def _arguments() -> argparse.Namespace:

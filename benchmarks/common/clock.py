@@ -8,7 +8,7 @@ everything else is "work". Dispatching a compiled program, reading a cache and i
 import re
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,17 @@ class Clock:
             begun = self._spans.pop()
             if not self._spans:
                 self._compiling += time.process_time() - begun
+
+
+def fastest(function: Callable[[], Any], repeats: int = 3) -> float:
+    """Seconds of the fastest call after one that compiles."""
+    jax.block_until_ready(function())
+    spent = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        jax.block_until_ready(function())
+        spent.append(time.perf_counter() - begun)
+    return min(spent)
 
 
 def peak_memory() -> float:
