@@ -53,7 +53,7 @@ test: lint
 	@rm -rf $(COMPILED)
 	$(PYRIGHT) & types=$$!; \
 	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=0' $(PYTEST) -m 'not calibration and not computing'; \
-	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=1' $(PYTEST) -m 'not calibration' $(COMPUTING); \
+	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=1' $(PYTEST) -m 'computing and not calibration' $(COMPUTING); \
 	wait $$types
 
 check: lint types

@@ -4,6 +4,7 @@ They run in this very process, one after the other: what one has imported and co
 """
 
 import ast
+import re
 import runpy
 import warnings
 from pathlib import Path
@@ -56,6 +57,12 @@ def test_model_runs_small(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)
 def test_model_uses_public_names_only(model):
     assert private_names(model.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("program", [*MODELS, *NOTEBOOKS], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_program_asks_for_float64_itself(program):
+    # this process has it on already, a reader's has not
+    assert re.search(r"^bcg\.enable_x64\(\)$", program.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)

@@ -263,6 +263,7 @@ def test_a_problem_without_float64_is_refused_with_the_remedy():
         "then fingerprint",  # control: the first remedy helps
     ):
         assert part in said, said
+    assert said.count("fingerprint") == 1, said  # none before
     # control: so does the other, at once; and a problem is known by the same name in every process, so that a
     # checkpoint of one can be taken up by another
     remedied = in_a_new_process(BUILD, JAX_ENABLE_X64="1")

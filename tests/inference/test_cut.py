@@ -15,17 +15,20 @@ BEADS = slice(0, 40)
 DRAWS = 40
 
 
-@pytest.fixture(scope="module")
-def problem():
-    """Forty of the waters: few enough to be quick, real enough to be correlated."""
+def posed(motion):
     model = bcg.Model(
         bcg.potentials.PairSpline(cutoff=0.9, knots=6, start=0.25), memory=bcg.memory.Markovian()
     )
     forces = bcg.data.water(frames=20).isel(bead=BEADS)
-    motion = bcg.data.water_dynamics(frames=40).isel(bead=BEADS)
     terms = bcg.likelihoods.ForceMatching().on(forces)
     terms = terms + bcg.likelihoods.Path(observed="velocities").on(motion)
     return bcg.Problem(model, bcg.priors.default(model), terms)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Forty of the waters: few enough to be quick, real enough to be correlated."""
+    return posed(bcg.data.water_dynamics(frames=40).isel(bead=BEADS))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,18 @@ def test_given_potential_changes_nothing_but_the_cost(problem, modules, drawn):
         values = {**modules.structure.constrain(theta), **modules.dynamics.constrain(eta)}
         slow = modules.dynamics.log_prior(eta) + modules.dynamics.log_likelihood(values)
         assert float(fast.log_density(eta)) == pytest.approx(float(slow), rel=1e-10)
+
+
+def test_many_components_alike_are_condensed_and_change_nothing_either():
+    modules = modules_of(posed(bcg.data.water_dynamics(frames=12).isel(bead=slice(0, 100))))
+    theta = modules.structure.initial(jax.random.key(0))
+    fast = conditioned(modules, theta)
+    (group,) = fast.observations[fast.terms[0]].groups
+    assert group.pieces.copies > 1.5
+    eta = jnp.array([4.0])
+    values = {**modules.structure.constrain(theta), **modules.dynamics.constrain(eta)}
+    slow = modules.dynamics.log_prior(eta) + modules.dynamics.log_likelihood(values)
+    assert float(fast.log_density(eta)) == pytest.approx(float(slow), rel=1e-10)
 
 
 def test_memory_has_its_conditional_law(modules, drawn):
