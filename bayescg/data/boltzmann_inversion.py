@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -26,6 +25,7 @@ from bayescg._checks import BayescgError, positive, require, whole
 from bayescg._typing import Array, NumpyArray
 from bayescg.data.dataset import topology, validate
 from bayescg.interfaces import Configuration, Sampled, Topology
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.internal_coordinates import (
     ANGLE,
     BOND,
@@ -242,4 +242,4 @@ def _of_frames(name: str, positions: Array, boxes: Array | None, shared: Topolog
     def of_frame(frame: tuple[Array, Array | None]) -> Array:
         return internal_values(coordinate, Configuration(*frame, nobody, shared))
 
-    return jax.lax.map(of_frame, (positions, boxes), batch_size=64)
+    return map_in_batches(of_frame, (positions, boxes), 64)

@@ -32,6 +32,7 @@ from scipy.optimize import brentq
 
 from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, Float, NumpyArray, PRNGKeyArray
+from bayescg.numerics.batches import map_in_batches
 from bayescg.units import UNITS, thermal_energy
 
 FASTEST = 100.0
@@ -299,7 +300,7 @@ def _integrate(
         energy = 0.5 * jnp.sum(P**2 + (w * Q) ** 2) - a * x**2 / 2 + b * x**4 / 4
         return jax.lax.fori_loop(0, substeps, advance, state), (x, share @ P, force, energy)
 
-    return jax.lax.map(lambda start: jax.lax.scan(frame, start, length=frames)[1], starts, batch_size=AT_ONCE)
+    return map_in_batches(lambda start: jax.lax.scan(frame, start, length=frames)[1], starts, AT_ONCE)
 
 
 def _beads(records: tuple[NumpyArray, ...], trajectories: int, interval: float, mass: float) -> xr.Dataset:

@@ -20,6 +20,7 @@ import numpy as np
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.identifiability.information import Information, check_digits, check_finite
 from bayescg.inference.information_product import rows_of
+from bayescg.numerics.batches import map_in_batches
 
 TANGENTS = 128
 """Derivatives computed together: enough to share the work of one pass, few enough for memory."""
@@ -137,7 +138,7 @@ def jacobian_of(function: Callable[[Array], Array], u: Float[Array, " parameter"
     def column(unit: Array) -> Array:
         return jax.jvp(function, (u,), (unit,))[1]
 
-    columns = jax.lax.map(column, jnp.eye(u.size, dtype=u.dtype), batch_size=min(TANGENTS, u.size))
+    columns = map_in_batches(column, jnp.eye(u.size, dtype=u.dtype), TANGENTS)
     return jnp.moveaxis(columns, 0, -1)
 
 

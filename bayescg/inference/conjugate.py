@@ -32,6 +32,7 @@ from bayescg.inference.nuts import NUTS
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
 from bayescg.interfaces import AbstractConjugateLikelihood, AbstractLinearPotential
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.host_loop import HostLoop
 
 NUMBERS_AT_ONCE = 100_000
@@ -113,7 +114,7 @@ class Conjugate(AbstractSampler):
 @eqx.filter_jit
 def _completed(collapsed: "Collapsed", etas: Array, keys: PRNGKeyArray, at_once: int) -> tuple[Array, Array]:
     """A draw of the coefficients for every eta: whole unconstrained vectors and their log densities."""
-    return jax.lax.map(lambda pair: collapsed.scored(*pair), (etas, keys), batch_size=at_once)
+    return map_in_batches(lambda pair: collapsed.scored(*pair), (etas, keys), at_once)
 
 
 class Collapsed(eqx.Module):

@@ -22,6 +22,7 @@ from bayescg._typing import Array, NumpyArray
 from bayescg.inference.thinning import evenly, thinned
 from bayescg.interfaces import AbstractPairPotential, LinearSum, Sum, Topology, type_pairs
 from bayescg.model import Model
+from bayescg.numerics.batches import map_in_batches
 from bayescg.potentials import PairSpline
 
 DISTANCES = 200
@@ -180,7 +181,7 @@ def energies_and_forces(
         value, slope = jax.vmap(jax.vmap(of_pair, in_axes=(0, None)), in_axes=(None, 0))(distances, pairs)
         return value, -slope
 
-    return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
+    return map_in_batches(of_draw, flat, AT_ONCE)
 
 
 def _begin(problem: Modelled, flat: Mapping[str, Any], pairs: Array, cutoff: float) -> float:

@@ -26,6 +26,7 @@ from bayescg.inference.conjugate import Conjugate
 from bayescg.inference.modules import Modules, cut_by_default, modules_of
 from bayescg.inference.problem import Problem
 from bayescg.inference.sampler import AbstractSampler, Draws
+from bayescg.inference.tangent import Tangent, tangents
 from bayescg.inference.whitening import Whitening, blank, whiten
 from bayescg.likelihoods.path import Path, PathSums
 from bayescg.likelihoods.path_given import given_potential
@@ -83,7 +84,8 @@ class Cut(AbstractSampler):
         kept = _thinned(structure, self.draws)
         chains, draws, _ = kept.positions.shape
         thetas = jnp.asarray(kept.positions.reshape(chains * draws, -1))
-        target = eqx.filter_jit(conditioned)(modules, thetas.mean(axis=0))
+        given = eqx.filter_jit(conditioned)
+        target = given(modules, thetas.mean(axis=0))
         whitening: Whitening = loop.run(
             "whiten_memory",
             lambda _, length: (whiten(target, key=key_whiten, chains=CLIMBS), {}),
@@ -91,11 +93,14 @@ class Cut(AbstractSampler):
             total=1,
             chunk=1,
         ).carry
-        keys = jax.random.split(key_memory, chains * draws)
+        etas, keys = _starts(whitening, key_memory, chains * draws)
 
         def step(first: Array, length: int) -> tuple[Array, dict[str, Array]]:
             lanes = jnp.minimum(first + jnp.arange(length), chains * draws - 1)
-            return first + length, _lanes(modules, whitening, thetas[lanes], keys[lanes], self.transitions)
+            densities = [given(modules, theta).log_density for theta in thetas[lanes]]
+            starts = tangents(densities, whitening, etas[lanes])
+            chosen = (thetas[lanes], starts, keys[lanes])
+            return first + length, _lanes(modules, whitening, chosen, self.transitions)
 
         chunk = chunk_length(chains * draws, longest=LANES_AT_ONCE)
         records = loop.run("memory", step, jnp.zeros((), int), total=chains * draws, chunk=chunk).records
@@ -173,33 +178,38 @@ def _thinned(draws: Draws, wanted: int) -> Draws:
 
 
 @eqx.filter_jit
+def _starts(whitening: Whitening, key: PRNGKeyArray, lanes: int) -> tuple[Array, PRNGKeyArray]:
+    """Where every lane's chain starts, draws of the whitening's Gaussian, and its key."""
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, lanes))
+    z = jax.vmap(lambda key: jax.random.normal(key, whitening.center.shape))(keys[:, 0])
+    return jax.vmap(whitening.unwhiten)(z), keys[:, 1]
+
+
+@eqx.filter_jit
 def _lanes(
     modules: Modules,
     whitening: Whitening,
-    thetas: Array,
-    keys: PRNGKeyArray,
+    lanes: tuple[Array, Tangent, PRNGKeyArray],
     transitions: int,
 ) -> dict[str, Array]:
     """One chain for the memory per draw of the potential; the last state of each."""
     kernel = nuts.build_kernel()
-    dimension = whitening.center.size
 
-    def lane(pair: tuple[Array, PRNGKeyArray]) -> dict[str, Array]:
-        theta, key = pair
+    def lane(chosen: tuple[Array, Tangent, PRNGKeyArray]) -> dict[str, Array]:
+        theta, start, key = chosen
         target = conditioned(modules, theta)
 
         def of_z(z: Array) -> Array:
             return target.log_density(whitening.unwhiten(z))
 
-        start_key, chain_key = jax.random.split(key)
-        state = nuts.init(jax.random.normal(start_key, (dimension,)), of_z)
+        state, one = nuts.init(start.point, start), jnp.ones_like(start.point)
 
         def transition(state: Any, key: PRNGKeyArray) -> tuple[Any, Any]:
-            state, info = kernel(key, state, of_z, STEP_SIZE, jnp.ones(dimension), TREE_DEPTH)
+            state, info = kernel(key, state, of_z, STEP_SIZE, one, TREE_DEPTH)
             return state, (info.acceptance_rate, info.is_divergent, info.num_integration_steps)
 
         state, (acceptance, diverging, steps) = jax.lax.scan(
-            transition, state, jax.random.split(chain_key, transitions)
+            transition, state, jax.random.split(key, transitions)
         )
         later = transitions // 2
         return {
@@ -210,4 +220,4 @@ def _lanes(
             "n_steps": jnp.sum(steps),
         }
 
-    return jax.lax.map(lane, (thetas, keys))
+    return jax.lax.map(lane, lanes)

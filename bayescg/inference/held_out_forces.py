@@ -31,6 +31,7 @@ from bayescg.inference.problem import Problem
 from bayescg.likelihoods import ForceMatching, Gaussian, StudentT
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.reading import checked_points, frames_of
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.blocks import MINIMUM_BLOCKS, long_run_covariance
 from bayescg.numerics.host_loop import HostLoop, chunk_length
 
@@ -221,7 +222,7 @@ def _of_frames(
             place = cumulative(noise, residual / ratio, types)
             return frames.log_density(noise, residual, ratio), place, predicted
 
-        density, place, predicted = jax.lax.map(of_draw, draws, batch_size=DRAWS_AT_ONCE)
+        density, place, predicted = map_in_batches(of_draw, draws, DRAWS_AT_ONCE)
         return {"log_density": density, "place": place.mean(axis=0), "mean": predicted.mean(axis=0)}
 
     return jax.lax.map(of_frame, chosen)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -21,6 +20,7 @@ from bayescg.inference.thinning import evenly, thinned
 from bayescg.interfaces import AbstractMemory
 from bayescg.memory.timescales import known_timescales, timescale_warnings
 from bayescg.model import Model
+from bayescg.numerics.batches import map_in_batches
 
 POINTS = 160
 """Of either grid, spaced evenly in the logarithm."""
@@ -155,7 +155,7 @@ def _slowest(problem: Modelled, flat: Mapping[str, Any]) -> float:
 @eqx.filter_jit
 def _matrices(model_of: ModelOf, flat: dict[str, Array]) -> Array:
     """Drift matrices of all draws, (draw, mode, mode)."""
-    return jax.lax.map(lambda values: _memory(model_of, values).drift().matrix, flat, batch_size=AT_ONCE)
+    return map_in_batches(lambda values: _memory(model_of, values).drift().matrix, flat, AT_ONCE)
 
 
 @eqx.filter_jit
@@ -171,7 +171,7 @@ def _evaluate(model_of: ModelOf, flat: dict[str, Array], lags: Array, frequencie
             "initial_value": memory.initial_value(),
         }
 
-    return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
+    return map_in_batches(of_draw, flat, AT_ONCE)
 
 
 def _dataset(

@@ -31,6 +31,7 @@ from bayescg._checks import BayescgError
 from bayescg._typing import Array, Float, NumpyArray
 from bayescg.inference.information_product import information_product
 from bayescg.inference.mode import value_and_gradient
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.lanczos import Eigenpairs
 
 COLUMNS_AT_ONCE = 16
@@ -221,7 +222,7 @@ def _second(function: Any, u: Array, v: Array) -> Array:
 @eqx.filter_jit
 def _matrix(curvature: Curvature) -> Array:
     units = jnp.eye(curvature.places.size)
-    return jax.lax.map(curvature.product, units, batch_size=min(COLUMNS_AT_ONCE, units.shape[0]))
+    return map_in_batches(curvature.product, units, COLUMNS_AT_ONCE)
 
 
 @eqx.filter_jit

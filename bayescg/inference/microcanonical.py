@@ -22,6 +22,7 @@ from blackjax.mcmc import mclmc
 from bayescg._checks import BayescgError, positive, require, require_x64, whole
 from bayescg._typing import Array, Float, PRNGKeyArray
 from bayescg.inference.sampler import AbstractSampler, Draws, Target
+from bayescg.inference.tangent import Tangent, tangents
 from bayescg.inference.whitening import Whitening, blank, whiten
 from bayescg.numerics.host_loop import HostLoop, chunk_length
 
@@ -98,7 +99,7 @@ class MCLMC(AbstractSampler):
                 _tuned(problem.log_density, whitening, carry, self.warmup, self.energy_variance),
                 {},
             ),
-            _begin(problem.log_density, whitening, key_chains),
+            _begin(tangents([problem.log_density] * self.chains, whitening, whitening.starts), key_chains),
             total=1,
             chunk=1,
         ).carry
@@ -115,13 +116,10 @@ class MCLMC(AbstractSampler):
 
 
 @eqx.filter_jit
-def _begin(density: Callable[[Array], Array], whitening: Whitening, key: PRNGKeyArray) -> _Chains:
-    starts = jax.vmap(whitening.whiten)(whitening.starts)
-    keys = jax.vmap(jax.random.split)(jax.random.split(key, len(starts)))
-    state = jax.vmap(lambda z, own: mclmc.init(z, lambda z: density(whitening.unwhiten(z)), own))(
-        starts, keys[:, 0]
-    )
-    ones = jnp.ones(len(starts))
+def _begin(starts: Tangent, key: PRNGKeyArray) -> _Chains:
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, len(starts.value)))
+    state = jax.vmap(lambda start, own: mclmc.init(start.point, start, own))(starts, keys[:, 0])
+    ones = jnp.ones(len(starts.value))
     return _Chains(state, keys[:, 1], ones, ones)
 
 

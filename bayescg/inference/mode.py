@@ -22,6 +22,7 @@ import numpy as np
 import scipy.optimize
 
 from bayescg._typing import Array, Float, NumpyArray
+from bayescg.numerics.batches import map_in_batches
 
 LogDensity = Callable[[Float[Array, " parameter"]], Float[Array, ""]]
 
@@ -237,7 +238,7 @@ def _diagonal_scale(gradient: Callable[[Array], Array], v: Array) -> lx.Abstract
         unit = jnp.zeros_like(v).at[index].set(1.0)
         return -jax.jvp(gradient, (v,), (unit,))[1][index]
 
-    return lx.DiagonalLinearOperator(_lengths(jax.lax.map(curvature, jnp.arange(v.size), batch_size=32)))
+    return lx.DiagonalLinearOperator(_lengths(map_in_batches(curvature, jnp.arange(v.size), 32)))
 
 
 @jax.jit

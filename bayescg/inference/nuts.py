@@ -23,6 +23,7 @@ from bayescg.inference.nuts_blackjax import BlackjaxEngine
 from bayescg.inference.nuts_engine import AbstractNUTSEngine
 from bayescg.inference.nuts_numpyro import NumpyroEngine
 from bayescg.inference.sampler import AbstractSampler, Draws, Target
+from bayescg.inference.tangent import Tangent, tangents
 from bayescg.inference.whitening import Whitening, blank, whiten
 from bayescg.numerics.host_loop import HostLoop, chunk_length
 
@@ -111,7 +112,8 @@ class NUTS(AbstractSampler):
         )
         step = partial(_advance, engine, problem.log_density, whitening)
         chunk = chunk_length(self.warmup, self.draws, longest=LONGEST_CHUNK)
-        carry = _begin(engine, problem.log_density, whitening, key_chains)
+        density = [problem.log_density] * self.chains
+        carry = _begin(engine, tangents(density, whitening, whitening.starts), key_chains)
         carry = loop.run(
             "warmup", step, carry, total=self.warmup, chunk=chunk, describe=_status, keep=False
         ).carry
@@ -120,11 +122,8 @@ class NUTS(AbstractSampler):
 
 
 @eqx.filter_jit
-def _begin(
-    engine: AbstractNUTSEngine, density: Callable[[Array], Array], whitening: Whitening, key: PRNGKeyArray
-) -> Any:
-    starts = jax.vmap(whitening.whiten)(whitening.starts)
-    return engine.init(lambda z: density(whitening.unwhiten(z)), starts, key)
+def _begin(engine: AbstractNUTSEngine, starts: Tangent, key: PRNGKeyArray) -> Any:
+    return engine.init(starts, key)
 
 
 @eqx.filter_jit

@@ -13,6 +13,7 @@ from blackjax.mcmc.hmc import HMCState
 
 from bayescg._typing import Array, Float, PRNGKeyArray
 from bayescg.inference.nuts_engine import AbstractNUTSEngine, Iteration, LogDensity
+from bayescg.inference.tangent import Tangent
 
 _FAST, _SLOW, _DONE = 0, 1, 2
 """Stages of the windows: step size only; also the mass matrix; nothing any more."""
@@ -48,19 +49,18 @@ class BlackjaxEngine(AbstractNUTSEngine):
     max_tree_depth: int = eqx.field(static=True)
     dense_mass: bool = eqx.field(static=True)
 
-    def init(
-        self, density: LogDensity, starts: Float[Array, "chain parameter"], key: PRNGKeyArray
-    ) -> _Chains:
+    def init(self, starts: Tangent, key: PRNGKeyArray) -> _Chains:
         """State of all chains before the first iteration."""
         begin_step = dual_averaging_adaptation(self.target_acceptance)[0]
         begin_mass = mass_matrix_adaptation(not self.dense_mass)[0]
 
-        def chain(z: Array) -> tuple[HMCState, _Adaptation]:
+        def chain(start: Tangent) -> tuple[HMCState, _Adaptation]:
             one = jnp.ones(())
-            return nuts.init(z, density), _Adaptation(begin_step(one), begin_mass(z.size), one)
+            adaptation = _Adaptation(begin_step(one), begin_mass(start.point.size), one)
+            return nuts.init(start.point, start), adaptation
 
         state, adaptation = jax.vmap(chain)(starts)
-        return _Chains(jnp.zeros((), int), state, adaptation, jax.random.split(key, len(starts)))
+        return _Chains(jnp.zeros((), int), state, adaptation, jax.random.split(key, len(starts.value)))
 
     def build(self, density: LogDensity) -> Iteration:
         """One iteration of all chains: state -> (state, record)."""

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 
 from bayescg._typing import Array, Float, PRNGKeyArray
+from bayescg.inference.tangent import Tangent
 
 LogDensity = Callable[[Float[Array, " parameter"]], Float[Array, ""]]
 Iteration = Callable[[Any], tuple[Any, dict[str, Array]]]
@@ -32,8 +33,8 @@ class AbstractNUTSEngine(eqx.Module):
     dense_mass: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def init(self, density: LogDensity, starts: Float[Array, "chain parameter"], key: PRNGKeyArray) -> Any:
-        """State of all chains before the first iteration."""
+    def init(self, starts: Tangent, key: PRNGKeyArray) -> Any:
+        """State of all chains, the leading axis of `starts`, before the first iteration."""
 
     @abc.abstractmethod
     def build(self, density: LogDensity) -> Iteration:

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from numpyro.infer.hmc import HMCState, hmc
 
-from bayescg._typing import Array, Float, PRNGKeyArray
+from bayescg._typing import Array, PRNGKeyArray
 from bayescg.inference.nuts_engine import AbstractNUTSEngine, Iteration, LogDensity
+from bayescg.inference.tangent import Tangent
 
 
 class NumpyroEngine(AbstractNUTSEngine):
@@ -27,15 +28,15 @@ class NumpyroEngine(AbstractNUTSEngine):
     max_tree_depth: int = eqx.field(static=True)
     dense_mass: bool = eqx.field(static=True)
 
-    def init(
-        self, density: LogDensity, starts: Float[Array, "chain parameter"], key: PRNGKeyArray
-    ) -> HMCState:
+    def init(self, starts: Tangent, key: PRNGKeyArray) -> HMCState:
         """State of all chains before the first iteration."""
-        begin, _ = self._kernel(density)
-        axes = _axes(begin(starts[0], rng_key=key))
-        return jax.vmap(lambda z, key: begin(z, rng_key=key), out_axes=axes)(
-            starts, jax.random.split(key, len(starts))
-        )
+
+        def chain(start: Tangent, key: PRNGKeyArray) -> HMCState:
+            begin, _ = self._kernel(start)
+            return begin(start.point, rng_key=key)
+
+        axes = _axes(chain(jax.tree.map(lambda leaf: leaf[0], starts), key))
+        return jax.vmap(chain, out_axes=axes)(starts, jax.random.split(key, len(starts.value)))
 
     def build(self, density: LogDensity) -> Iteration:
         """One iteration of all chains: state -> (state, record)."""

@@ -40,6 +40,7 @@ from bayescg.inference.warm_start import warm_start
 from bayescg.likelihoods.explained import explained_force
 from bayescg.likelihoods.statistics import ForceStatistics
 from bayescg.memory.timescales import known_timescales
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.blocks import MINIMUM_BLOCKS
 from bayescg.numerics.host_loop import HostLoop
 from bayescg.units import UNITS
@@ -292,18 +293,13 @@ def _robust(
 @eqx.filter_jit
 def _over_draws(function: Callable[[Any], Any], draws: Any) -> Any:
     """A function of every draw, in one program that problems of the same shapes share."""
-    count = jax.tree.leaves(draws)[0].shape[0]
-    # full batches only: a smaller last one would be compiled as a program of its own
-    full = -(-count // DRAWS_AT_ONCE) * DRAWS_AT_ONCE if count > DRAWS_AT_ONCE else count
-    places = jnp.minimum(jnp.arange(full), count - 1)
-    values = jax.lax.map(function, jax.tree.map(lambda leaf: leaf[places], draws), batch_size=DRAWS_AT_ONCE)
-    return jax.tree.map(lambda leaf: leaf[:count], values)
+    return map_in_batches(function, draws, DRAWS_AT_ONCE)
 
 
 @eqx.filter_jit
 def _of_prior(problem: Problem, keys: PRNGKeyArray) -> dict[str, Array]:
     """Values at one draw from the prior for every key."""
-    return jax.lax.map(lambda key: problem.constrain(problem.initial(key)), keys, batch_size=DRAWS_AT_ONCE)
+    return map_in_batches(lambda key: problem.constrain(problem.initial(key)), keys, DRAWS_AT_ONCE)
 
 
 def _fingerprint(problem: Problem, sampler: AbstractSampler, key: PRNGKeyArray) -> str:

@@ -31,6 +31,7 @@ from bayescg._typing import Array, NumpyArray, PRNGKeyArray
 from bayescg.inference.sampler import AbstractSampler, Draws, Target
 from bayescg.inference.smc_moves import AbstractMove, Hamiltonian, RandomWalk
 from bayescg.inference.tempering import AbstractTempered, tempered
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.host_loop import HostLoop
 
 MOVES = ("hmc", "random_walk")
@@ -279,7 +280,7 @@ def _complete(
 
     shape = particles.shape[:2]
     flat = particles.reshape(keys.size, particles.shape[-1]), keys.ravel()
-    positions, densities = jax.lax.map(one, flat, batch_size=split.at_once or shape[1])
+    positions, densities = map_in_batches(one, flat, split.at_once or shape[1])
     return positions.reshape(*shape, -1), densities.reshape(shape)
 
 

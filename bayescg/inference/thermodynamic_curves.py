@@ -21,6 +21,7 @@ from bayescg.inference.problem import Problem
 from bayescg.inference.thinning import evenly, thinned
 from bayescg.interfaces import AbstractPotential, Topology, type_pairs
 from bayescg.model import Model
+from bayescg.numerics.batches import map_in_batches
 from bayescg.potentials import GeneralThermodynamic, LinearThermodynamic, PairSpline, at_temperature
 from bayescg.potentials.thermodynamic import PARTS, depends_on_temperature
 
@@ -138,4 +139,4 @@ def _evaluated(
             [jax.vmap(lambda r, pair=pair: of_pair(terms, r, pair))(distances) for pair in pairs]
         )
 
-    return jax.lax.map(of_draw, flat, batch_size=AT_ONCE)
+    return map_in_batches(of_draw, flat, AT_ONCE)

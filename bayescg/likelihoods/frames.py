@@ -18,6 +18,7 @@ from bayescg._typing import Array, Float, Int, NumpyArray
 from bayescg.interfaces import AbstractPotential, Configuration, Topology
 from bayescg.likelihoods.design import CAPACITY_STEP, Frame
 from bayescg.likelihoods.noise import AbstractForceNoise, thermal_ratio
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.pairs import neighbor_matrix
 
 FrameArrays = tuple[Array, Array | None, Array, Array | None]
@@ -77,7 +78,7 @@ class ForceFrames(eqx.Module):
             return self.log_density(noise, residual, ratio)
 
         frames = (self.arrays, self.forces, self.noise_ratio)
-        densities = jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)
+        densities = map_in_batches(of_frame, frames, FRAMES_AT_ONCE)
         return jax.ops.segment_sum(densities, self.block, self.block_count, indices_are_sorted=True)
 
     def log_density(self, noise: AbstractForceNoise, residual: Float[Array, "bead dim"], ratio: Any) -> Array:

@@ -18,6 +18,7 @@ from bayescg.likelihoods.path_builder import FEWEST_BLOCKS
 from bayescg.likelihoods.path_correlations import group_beads, known_series
 from bayescg.likelihoods.path_series import Stretch
 from bayescg.likelihoods.reading import listed_pairs
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.filtering import CHUNK, filter_chunks
 from bayescg.numerics.pairs import check_cutoff, neighbor_matrix
 from bayescg.numerics.statespace import Filtered, StateSpace, kalman_filter
@@ -239,4 +240,4 @@ def _forces(potential: AbstractPotential, stretch: FrameStretch) -> Float[Array,
         return potential.forces(configuration)
 
     frames = (stretch.positions, stretch.boxes, stretch.neighbors)
-    return jax.lax.map(of_frame, frames, batch_size=FRAMES_AT_ONCE)
+    return map_in_batches(of_frame, frames, FRAMES_AT_ONCE)

@@ -32,6 +32,7 @@ from bayescg.likelihoods.frames import FRAMES_AT_ONCE, FrameArrays, stacked
 from bayescg.likelihoods.moments import Measurement
 from bayescg.likelihoods.reading import listed_pairs
 from bayescg.model import Model
+from bayescg.numerics.batches import map_in_batches
 from bayescg.numerics.equilibration import equilibrated, principal_series, statistical_inefficiency
 from bayescg.numerics.mixture import free_energies, log_mixture
 from bayescg.potentials.distance_histogram import (
@@ -137,7 +138,7 @@ class SampledFrames(eqx.Module):
         def of_frame(frame: FrameArrays) -> Array:
             return function(Configuration(*frame[:3], self.topology, frame[3]))
 
-        return jax.lax.map(of_frame, self.arrays, batch_size=FRAMES_AT_ONCE)
+        return map_in_batches(of_frame, self.arrays, FRAMES_AT_ONCE)
 
 
 class _Run(NamedTuple):

@@ -25,6 +25,7 @@ from bayescg.inference import Problem, check_same_problem, select_draws
 from bayescg.likelihoods.design import pair_kinds
 from bayescg.likelihoods.frames import ForceFrames, gather_frames
 from bayescg.likelihoods.reading import frames_of, shortest_distances
+from bayescg.numerics.batches import map_in_batches
 
 FACTOR = 1.5
 """Of the largest deviation in the data: a maximum over a few frames is not the largest there is."""
@@ -155,7 +156,7 @@ def _of_frame(
     problem: Problem, values: dict[str, Array], frames: ForceFrames, frame: Any
 ) -> tuple[Array, Array]:
     configuration = frames.configuration(frame)
-    forces = jax.lax.map(
-        lambda draw: problem.model(draw).potential.forces(configuration), values, batch_size=DRAWS_AT_ONCE
+    forces = map_in_batches(
+        lambda draw: problem.model(draw).potential.forces(configuration), values, DRAWS_AT_ONCE
     )
     return forces.mean(axis=0), forces.std(axis=0, ddof=1)

@@ -19,7 +19,7 @@ from bayescg.interfaces import Drift, Timescales
 from bayescg.memory import DriftMatrix, Markovian, Mori, OscillatoryProny, PowerLaw, Prony, from_drift
 from bayescg.model import parameters, with_values
 from bayescg.priors import OrderedTimes, Prior, ResolvedRates, TotalFriction, default
-from bayescg.priors.memory import OrderedVector, SharedLogNormal
+from bayescg.priors.memory import OrderedVector, Parabola, SharedLogNormal
 
 KNOWN = Timescales(interval=0.01, duration=20.0, friction=60.0)
 DRAWS = 4000
@@ -165,6 +165,16 @@ def test_densities_on_the_unconstrained_scale_are_normalised_and_those_of_the_dr
     assert mean == pytest.approx(drawn.mean(), abs=4 * drawn.std() / math.sqrt(len(drawn)))
     # control: draws of half the size have another mean
     assert abs(np.tanh((x[:, 0] - 0.4 * x[:, 1]) / 2).mean() - mean) > 8 * drawn.std() / math.sqrt(len(drawn))
+
+
+def test_the_parabola_is_a_stretched_beta_law_and_its_draws_follow_it():
+    beta, inside = stats.beta(2, 2, loc=-1, scale=2), np.linspace(-0.99, 0.99, 7)
+    np.testing.assert_allclose(Parabola().log_prob(jnp.asarray(inside)), beta.logpdf(inside), rtol=1e-12)
+    drawn = np.asarray(Parabola().expand((2,)).to_event(1).sample(jax.random.key(3), (DRAWS,)))
+    assert drawn.shape == (DRAWS, 2)
+    assert stats.kstest(drawn.ravel(), beta.cdf).pvalue > 1e-3
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / math.sqrt(DRAWS)
+    assert stats.kstest(drawn.ravel(), stats.uniform(-1, 2).cdf).pvalue < 1e-9  # control
 
 
 def test_one_number_shares_with_nobody():
