@@ -103,7 +103,7 @@ class MCLMC(AbstractSampler):
             total=1,
             chunk=1,
         ).carry
-        step = partial(_advance, self, problem.log_density, whitening)
+        step = partial(_advance, problem.log_density, whitening, self.steps_per_draw)
         chunk = chunk_length(self.draws, longest=LONGEST_CHUNK)
         records = loop.run("sample", step, tuned, total=self.draws, chunk=chunk).records
         positions = np.ascontiguousarray(records["u"].swapaxes(0, 1))
@@ -151,7 +151,7 @@ def _tuned(
 
 @eqx.filter_jit
 def _advance(
-    sampler: MCLMC, density: Callable[[Array], Array], whitening: Whitening, chains: _Chains, length: int
+    density: Callable[[Array], Array], whitening: Whitening, steps: int, chains: _Chains, length: int
 ) -> tuple[_Chains, dict[str, Array]]:
     """So many draws of all chains."""
     kernel: Any = mclmc.build_kernel()
@@ -166,7 +166,7 @@ def _advance(
             state, info = kernel(key, state, lambda z: density(whitening.unwhiten(z)), one, span, step)
             return state, info.energy_change
 
-        state, changes = jax.lax.scan(body, state, jax.random.split(now, sampler.steps_per_draw))
+        state, changes = jax.lax.scan(body, state, jax.random.split(now, steps))
         return state, later, whitening.unwhiten(state.position), state.logdensity, changes[-1]
 
     def iteration(chains: _Chains, _: None) -> tuple[_Chains, dict[str, Array]]:

@@ -17,6 +17,7 @@ References:
 """
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -90,7 +91,8 @@ class AbstractStochasticGradient(AbstractSampler):
             chunk=1,
         ).carry
         center = _center_gradient(few, whitening) if self.control_variates else None
-        step = partial(_advance, self, few, whitening, center)
+        mover = dataclasses.replace(self, warmup=1, draws=1)  # one program however many draws
+        step = partial(_advance, mover, few, whitening, center)
         carry = _begin(self, whitening, key_chains)
         chunk = chunk_length(self.warmup, self.draws, longest=LONGEST_CHUNK)
         carry = loop.run("warmup", step, carry, total=self.warmup, chunk=chunk, keep=False).carry
@@ -227,8 +229,13 @@ def _advance(
         return few.log_density(whitening.unwhiten(z), key)
 
     def gradient(z: Array, key: PRNGKeyArray) -> Array:
-        own = jax.grad(density)(z, key)
-        return own if center is None else center + own - jax.grad(density)(jnp.zeros_like(z), key)
+        if center is None:
+            return jax.grad(density)(z, key)
+        # both side by side, so that the density is compiled once
+        own, at_center = jax.vmap(jax.grad(density), in_axes=(0, None))(
+            jnp.stack([z, jnp.zeros_like(z)]), key
+        )
+        return center + own - at_center
 
     def of_chain(state: Any, key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, Array, Array]:
         now, score, later = jax.random.split(key, 3)

@@ -1,5 +1,8 @@
 """A Gaussian posterior on stored frames, and the checks that samplers of such posteriors share."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from arviz_stats import ess
@@ -58,9 +61,13 @@ class Stops(HostLoop):
         return super().run(name, *args, **settings)
 
 
-def check_resumption(sampler, posed, folder, *, key, whole):
-    """A run that stops before its draws goes on to those of a whole one, bit for bit."""
+def check_resumption(sampler, posed, folder, *, key):
+    """A run of 100 draws that stops before them goes on to those of a whole one, bit for bit."""
+    sampler = dataclasses.replace(sampler, draws=100)
+    whole = sampler.draw(posed, key=key, loop=QUIET)
     with pytest.raises(Interrupted):
         sampler.draw(posed, key=key, loop=Stops(folder, progress=False, fingerprint="run"))
     again = sampler.draw(posed, key=key, loop=HostLoop(folder, progress=False, fingerprint="run"))
     np.testing.assert_array_equal(again.positions, whole.positions)
+    other = sampler.draw(posed, key=jax.random.fold_in(key, 1), loop=QUIET)  # control
+    assert not np.isclose(other.positions, whole.positions).any()
