@@ -204,9 +204,15 @@ def nothing_jumps_at_the_cutoff(potential, types):
     @jax.vmap
     def of_kinds(kinds):
         value = pair_of(potential, types, kinds)
-        slope = jax.grad(value)
-        orders = (value, slope, jax.grad(slope))
-        return jnp.stack([jax.vmap(jax.vmap(function))(distances) for function in orders], axis=-1)
+
+        def slope(distance):
+            return jax.jvp(value, (distance,), (1.0,))
+
+        def orders(distance):  # u, u', u''; forward, which traces the potential once
+            (u, first), (_, second) = jax.jvp(slope, (distance,), (1.0,))
+            return jnp.stack([u, first, second])
+
+        return jax.vmap(jax.vmap(orders))(distances)
 
     found = np.asarray(of_kinds(jnp.array(bcg.interfaces.type_pairs(len(types)))))
     beyond, far, near = np.moveaxis(found, 2, 0)  # (kinds, cutoff, order) each
