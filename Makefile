@@ -48,11 +48,11 @@ COMPUTING = $$(grep -rl mark.computing --include='*.py' tests)
 
 PYRIGHT = $(BIN)/pyright --pythonpath $(BIN)/python
 
-# types are checked beside the first tests
+# types are checked beside the last tests, whose few files leave a core without work
 test: lint
 	@rm -rf $(COMPILED)
+	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=0' $(PYTEST) -m 'not calibration and not computing'
 	$(PYRIGHT) & types=$$!; \
-	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=0' $(PYTEST) -m 'not calibration and not computing'; \
 	XLA_FLAGS='$(OLDER) --xla_backend_optimization_level=1' $(PYTEST) -m 'computing and not calibration' $(COMPUTING); \
 	wait $$types
 

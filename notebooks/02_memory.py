@@ -127,7 +127,7 @@ assert not without.attrs["passed"]
 # %%
 half = seen.sizes["frame"] // 2
 used, aside = seen.isel(frame=slice(0, half)), seen.isel(frame=slice(half, None))
-swarm = bcg.SMC(particles=32, runs=2, moves=1) if SMALL else bcg.SMC(particles=128, runs=2)
+swarm = bcg.SMC(particles=32, runs=2, move="random_walk") if SMALL else bcg.SMC(particles=128, runs=2)
 
 
 def fitted(modes):

@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import xarray as xr
 
 import bayescg as bcg
 from bayescg.cli import main, pipeline, sources
@@ -172,24 +170,3 @@ def test_settings_choose_the_sampler():
         "warmup": 8,
         "chains": 3,
     }.items() <= chosen.items()
-
-
-def test_small_demo_writes_everything_and_says_what_it_found(tmp_path, capsys):
-    output = tmp_path / "demo"
-    assert main(["demo", "--small", "--output", str(output)]) == 0
-    shown = capsys.readouterr()
-    assert "warnings" in shown.out
-    assert "%|" in shown.err  # progress bars
-    assert {path.name for path in output.iterdir()} == {
-        ".bayescg-output", "posterior.nc", "simulated.nc", "report.html", "summary.txt", "settings.toml",
-        "potential.png", "rank.png", "trace.png", "identifiability.png", "radial_distribution.png",
-        "memory.nc", "motion.nc", "memory.png", "velocity_correlation.png",
-    }  # fmt: skip
-    posterior = xr.load_datatree(output / "posterior.nc")
-    assert posterior["posterior"].sizes["chain"] == 2
-    assert np.isfinite(posterior["potential_curves"]["pair_energy"].values).all()
-    # 32 frames and 12 knots already explain what the pair force of SPC/E explains, 0.55-0.60
-    assert 0.5 < float(posterior["explained_force"]["r_squared"].values[0]) < 0.62
-    assert "Simulations with posterior draws" in (output / "report.html").read_text(encoding="utf-8")
-    assert (output / "summary.txt").read_text(encoding="utf-8").strip() in shown.out
-    assert [path.name for path in tmp_path.iterdir()] == ["demo"]  # the checkpoint is gone

@@ -1,4 +1,4 @@
-"""Worked models and notebooks run small, from top to bottom, and are what they say they are.
+"""Worked models, the demo and notebooks run small, from top to bottom, and are what they say they are.
 
 They run in this very process, one after the other: what one has imported and compiled serves the next.
 """
@@ -10,8 +10,12 @@ import warnings
 from pathlib import Path
 
 import jupytext
+import numpy as np
 import pytest
+import xarray as xr
 from matplotlib import pyplot
+
+from bayescg.cli import main
 
 ROOT = Path(__file__).parents[2]
 MODELS = sorted((ROOT / "models").glob("*/model.py"))
@@ -52,6 +56,27 @@ def private_names(source):
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)
 def test_model_runs_small(model, tmp_path, monkeypatch):
     run_small(model, tmp_path, monkeypatch)
+
+
+def test_small_demo_writes_everything_and_says_what_it_found(tmp_path, capsys):
+    output = tmp_path / "demo"
+    assert main(["demo", "--small", "--output", str(output)]) == 0
+    shown = capsys.readouterr()
+    assert "warnings" in shown.out
+    assert "%|" in shown.err  # progress bars
+    assert {path.name for path in output.iterdir()} == {
+        ".bayescg-output", "posterior.nc", "simulated.nc", "report.html", "summary.txt", "settings.toml",
+        "potential.png", "rank.png", "trace.png", "identifiability.png", "radial_distribution.png",
+        "memory.nc", "motion.nc", "memory.png", "velocity_correlation.png",
+    }  # fmt: skip
+    posterior = xr.load_datatree(output / "posterior.nc")
+    assert posterior["posterior"].sizes["chain"] == 2
+    assert np.isfinite(posterior["potential_curves"]["pair_energy"].values).all()
+    # 32 frames and 12 knots already explain what the pair force of SPC/E explains, 0.55-0.60
+    assert 0.5 < float(posterior["explained_force"]["r_squared"].values[0]) < 0.62
+    assert "Simulations with posterior draws" in (output / "report.html").read_text(encoding="utf-8")
+    assert (output / "summary.txt").read_text(encoding="utf-8").strip() in shown.out
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]  # the checkpoint is gone
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.parent.name)
