@@ -18,6 +18,10 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 	$$name -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$name && break; done)
 
 BIN := .venv/bin
+
+# what Python compiles of packages is kept, wherever the environment says otherwise: every process of a run would
+# compile it again, which takes ten seconds
+export PYTHONDONTWRITEBYTECODE :=
 INSTALLED := .venv/installed
 INSTALLED_TEST := .venv/installed-test
 WORKERS ?= 2

@@ -7,6 +7,7 @@ What a test records as `measured` is printed at the end, from whichever process 
 import gc
 import os
 import signal
+import threading
 from pathlib import Path
 
 # Two workers with two threads each wait for one another on two cores; with a core of its own each is a
@@ -20,6 +21,7 @@ if WORKER and hasattr(os, "sched_setaffinity"):
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 jax.config.update("jax_enable_x64", True)
 
@@ -32,6 +34,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # young are collected less often, which saves a tenth of the time of a test.
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)
+
+# JAX lowers every program in an MLIR context of its own. To load the dialects takes a fifth of the time of a
+# small program, and a run has thousands: here those of a test file share a context, one for each thread.
+contexts = threading.local()
+new_context = mlir.make_ir_context
+
+
+def one_context() -> object:
+    """The context of this file and thread."""
+    if not hasattr(contexts, "shared"):
+        contexts.shared = new_context()
+    return contexts.shared
+
+
+mlir.make_ir_context = one_context
 
 # Each program that XLA compiles holds mappings of memory, and Linux gives a process 65,530 of them
 # (vm.max_map_count); past that the compiler dies of a segmentation fault. One file adds up to 7,000, those of
@@ -51,9 +68,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Drop the compiled programs of finished files before the process runs out of memory mappings."""
+    """After a file: drop what its context holds, and programs before the process runs out of mappings."""
     if nextitem is not None and nextitem.path == item.path:
         return
+    contexts.__dict__.clear()
     mappings = Path("/proc/self/maps")
     if mappings.exists() and mappings.read_bytes().count(b"\n") > MOST_MAPPINGS:
         jax.clear_caches()

@@ -32,8 +32,8 @@ def test_mclmc_samples_the_gaussian(posed, drawn):
     np.testing.assert_allclose(drawn.statistics["lp"][0, :3], own, rtol=1e-9)
 
 
-def test_an_interrupted_run_resumes_bit_for_bit(posed, tmp_path):
-    check_resumption(SAMPLER, posed, tmp_path, key=KEY)
+def test_an_interrupted_run_resumes_bit_for_bit(posed, drawn, tmp_path):
+    check_resumption(SAMPLER, posed, tmp_path, key=KEY, whole=drawn)
 
 
 def test_what_cannot_run_is_refused():

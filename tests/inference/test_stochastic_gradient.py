@@ -115,8 +115,8 @@ def test_long_steps_heat_the_gaussian_as_much_as_euler_does(posed, exact):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
-def test_an_interrupted_run_resumes_bit_for_bit(sampler, posed, tmp_path):
-    check_resumption(sampler, posed, tmp_path, key=KEY)
+def test_an_interrupted_run_resumes_bit_for_bit(sampler, posed, drawn, tmp_path):
+    check_resumption(sampler, posed, tmp_path, key=KEY, whole=drawn[type(sampler).__name__])
 
 
 def test_what_cannot_run_is_refused(posed):
