@@ -93,12 +93,12 @@ class Cut(AbstractSampler):
             total=1,
             chunk=1,
         ).carry
-        etas, keys = _starts(whitening, key_memory, chains * draws)
+        first_etas, keys = _starts(whitening, key_memory, chains * draws)
 
         def step(first: Array, length: int) -> tuple[Array, dict[str, Array]]:
             lanes = jnp.minimum(first + jnp.arange(length), chains * draws - 1)
             densities = [given(modules, theta).log_density for theta in thetas[lanes]]
-            starts = tangents(densities, whitening, etas[lanes])
+            starts = tangents(densities, whitening, first_etas[lanes])
             chosen = (thetas[lanes], starts, keys[lanes])
             return first + length, _lanes(modules, whitening, chosen, self.transitions)
 
