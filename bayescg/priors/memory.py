@@ -130,10 +130,13 @@ class Parabola(dist.Distribution):
         True
     """
 
-    support = constraints.interval(-1.0, 1.0)
-
     def __init__(self) -> None:
         super().__init__(batch_shape=(), event_shape=())
+
+    @property
+    def support(self) -> Any:
+        """Between -1 and 1."""
+        return constraints.interval(-1.0, 1.0)
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """The middle of three uniform numbers."""
